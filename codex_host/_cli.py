@@ -1,0 +1,82 @@
+"""The command line: which word is typed decides what is imported.
+
+Words are the host's own commands, then frontends (`codex exec`), then commands of plugins. Help lines of plugins come
+from their metadata, so that `--version`, `--help` and shell completion import no plugin.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from codex_host import __version__
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["main"]
+
+HOST_COMMANDS = {
+    "plugins": "List the installed plugins, and find out about one.",
+    "sandbox": "Run a command in the sandbox.",
+    "debug": "The sandbox commands under their old names.",
+}
+"""The host's own words, with their help lines; each is a module of `codex_host._commands`."""
+
+
+def main() -> None:
+    """The entry point of `codex`."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):
+        sys.stdout.write(f"codex-host {__version__}\n")
+        return
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run the command line and return the exit code; every error is told here and nowhere else."""
+    import click
+
+    from codex_host._group import group
+    from codex_host.errors import CodexError
+
+    try:
+        result = group().main(with_frontend(arguments), prog_name="codex", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except CodexError as error:
+        click.echo(f"codex: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at its end
+        return 1
+    except Exception:
+        import traceback
+
+        click.echo(f"codex: this is a bug in codex-host {__version__}; please report it with what follows", err=True)
+        click.echo(traceback.format_exc(), err=True)
+        return 70
+
+
+def with_frontend(arguments: Sequence[str]) -> list[str]:
+    """The same words with the frontend's name in front, where the user left it out: `codex [OPTIONS] [PROMPT]`.
+
+    `--frontend NAME ...` is `NAME ...`. A first word that is an option, follows `--` or contains a space is no name, so
+    the default frontend gets everything; its place is marked by an empty word.
+    """
+    first = arguments[0] if arguments else ""
+    if first == "--frontend" and len(arguments) > 1:
+        return list(arguments[1:])
+    if first.startswith("--frontend="):
+        return [first.partition("=")[2], *arguments[1:]]
+    if first in ("--help", "-h", "--version", "-V", "--frontend"):
+        return list(arguments)
+    if not first or first.startswith("-") or " " in first:
+        return ["", *arguments]
+    return list(arguments)

@@ -1,0 +1,100 @@
+"""`codex sandbox run`: one command of the user's, in the sandbox as the model's commands are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codex_host import _process
+from codex_host._environment import child_environment
+from codex_host._frontends import sandbox_flags, sandbox_options
+from codex_host._layers import codex_home, load
+from codex_host._parts import LentParts
+from codex_host._plugins import Plugins
+from codex_host._sandbox_choice import candidates, choose, launch_in
+from codex_host._temporary import TemporaryFolder
+from codex_host.actions import Exec
+from codex_host.config import Config
+from codex_host.errors import CodexError, SandboxError
+from codex_host.parts import Launch
+from codex_host.permissions import resolve
+
+__all__ = ["command", "run_command"]
+
+SETUP_FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
+"""Exit codes beside the command's own, as env(1) and others have them."""
+
+
+@click.group("sandbox", help="Run a command in the sandbox.")
+def command() -> None:
+    """The group; its commands do the work."""
+
+
+def run_command(name: str, backend: str | None = None) -> click.Command:
+    """A command that runs its arguments in a sandbox; `backend` fixes which one."""
+
+    def run(**options: Any) -> int:
+        fixed = {"sandbox_backend": backend} if backend else {}
+        try:
+            return asyncio.run(_run({**options, **fixed}, options["argv"]))
+        except CodexError as error:
+            click.echo(f"codex: {error}", err=True)
+            return SETUP_FAILED
+
+    return click.Command(
+        name,
+        callback=run,
+        params=[*sandbox_options(), click.Argument(["argv"], nargs=-1, required=True, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+        help="Run a command in the sandbox, with the configured permissions or those given here, and end with its exit "
+        "code: 128+n if signal n ended it, 125 if the sandbox could not be set up, 126 if the command cannot be "
+        "executed, 127 if there is none of that name.",
+    )
+
+
+async def _run(options: Mapping[str, Any], argv: Sequence[str]) -> int:
+    cwd = Path.cwd().resolve()
+    config = load(codex_home(os.environ), os.environ, sandbox_flags(options, cwd)).config
+    temporary = TemporaryFolder(os.environ, [Path.home(), config.home])
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)  # the command gets it too, and decides
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(temporary.remove)
+        launch = await _launch(stack, config, Exec(tuple(argv), cwd, None), temporary)
+        try:
+            code = await _process.run_attached(launch)
+        except FileNotFoundError:
+            click.echo(f"codex: there is no program called {argv[0]!r}", err=True)
+            return NOT_FOUND
+        except OSError as error:
+            click.echo(f"codex: {argv[0]!r} cannot be executed: {error.strerror}", err=True)
+            return NOT_EXECUTABLE
+    return code if code >= 0 else 128 - code
+
+
+async def _launch(
+    stack: contextlib.AsyncExitStack, config: Config, command: Exec, temporary: TemporaryFolder
+) -> Launch:
+    """The command as the configured sandbox starts it. Raises SandboxError if there is none."""
+    fence = resolve(config.permissions, command.cwd, temporary.path(), [config.home])
+    env = child_environment(os.environ, fence, ())
+    if fence.open:
+        return Launch(command.argv, env, command.cwd)
+    plugins = Plugins(disabled=config.disabled_plugins)
+    parts = LentParts(plugins, config)
+    names = candidates(config.sandbox_backend, plugins.names("sandbox"))
+    named = config.sandbox_backend != "auto"
+    choice = await choose(names, named, lambda name: parts.found("sandbox", name), config.home / "cache")
+    if choice.found is None:
+        raise SandboxError(f"no sandbox works here: {choice.reason}")
+    await stack.enter_async_context(choice.sandbox)
+    return launch_in(choice.found, command, env, fence)
+
+
+command.add_command(run_command("run"))

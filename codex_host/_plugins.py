@@ -1,0 +1,262 @@
+"""Finding plugins by their metadata, importing one by name, asking the module that claims it.
+
+Looking is free: what is installed is read from the `entry_points.txt` of each distribution, without importing anything
+(`importlib.metadata` alone would cost more than the whole scan). A module is imported when somebody asks for a name
+that its distribution claims, and then only that module's hook is called. This file alone touches pluggy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from codex_host.errors import CodexError, PluginError
+
+if TYPE_CHECKING:
+    import pluggy
+
+__all__ = ["GENERATION", "HOOKS", "Entry", "Plugins", "Found", "guarded", "installed", "summary"]
+
+GENERATION = 1
+
+HOOKS: Mapping[str, str] = {
+    kind: f"codex_{kind}"
+    for kind in (
+        "provider",
+        "wire_api",
+        "sandbox",
+        "approval_policy",
+        "session_store",
+        "toolset",
+        "instructions",
+        "recorder",
+        "notifier",
+        "frontend",
+        "command",
+    )
+}
+"""The kinds of parts, and the hook that makes each."""
+
+_PACKAGE_WORDS = {"wire_api": "wire", "approval_policy": "approval", "session_store": "session-store"}
+
+_GROUP = re.compile(r"codex_host\.v(\d+)\.(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name that an installed distribution claims. `metadata` is the path of its dist-info folder."""
+
+    kind: str
+    name: str
+    module: str
+    distribution: str
+    version: str
+    metadata: str
+    generation: int = GENERATION
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, as errors name it."""
+        return f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A part that was asked for. `origin` names where it comes from: a distribution with its version."""
+
+    part: Any
+    kind: str
+    name: str
+    origin: str
+
+
+def installed(path: Sequence[str] | None = None) -> tuple[Entry, ...]:
+    """All names that the distributions on `sys.path` claim, whatever their generation; nothing is imported.
+
+    A distribution that stands on the path twice counts where it stands first, as Python's import does.
+    """
+    entries: dict[str, list[Entry]] = {}
+    for folder in sys.path if path is None else path:
+        here: dict[str, list[Entry]] = {}
+        for name, metadata in _metadata_folders(folder or os.curdir):
+            text = _read(os.path.join(metadata, "entry_points.txt"))
+            if "codex_host." in text:
+                distribution, _, version = name.removesuffix(".dist-info").partition("-")
+                distribution = re.sub(r"[-_.]+", "-", distribution).lower()
+                here[distribution] = list(_entries(text, distribution, version, metadata))
+        entries = here | entries
+    return tuple(entry for claimed in entries.values() for entry in claimed)
+
+
+def _metadata_folders(folder: str) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        yield from ((item.name, item.path) for item in found if item.name.endswith(".dist-info"))
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _entries(text: str, distribution: str, version: str, metadata: str) -> Iterator[Entry]:
+    """The entries of one `entry_points.txt` (packaging.python.org, "Entry points specification")."""
+    group = None
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            group = _GROUP.fullmatch(line.strip("[] "))
+        elif group and "=" in line and line[0] not in "#;":
+            name, _, module = (word.strip() for word in line.partition("="))
+            yield Entry(group[2], name, module, distribution, version, metadata, int(group[1]))
+
+
+def summary(entry: Entry) -> str:
+    """The one-line description of the entry's distribution, for help texts; empty if there is none."""
+    for line in _read(os.path.join(entry.metadata, "METADATA")).splitlines():
+        if not line:
+            break
+        if line.startswith("Summary:"):
+            return line.removeprefix("Summary:").strip()
+    return ""
+
+
+@contextlib.contextmanager
+def guarded(origin: str, doing: str) -> Iterator[None]:
+    """Run a plugin's code; what it raises becomes a PluginError that names the plugin and what it was doing.
+
+    A CodexError passes as it is, since it is meant for the user. Whether the run goes on without the part (open) or
+    ends (closed) is its caller's decision, as the hook's documentation says.
+    """
+    try:
+        yield
+    except CodexError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{origin} failed {doing}: {type(error).__name__}: {error}") from error
+
+
+class Plugins:
+    """The parts of one run: those given in process, then what is installed and not disabled.
+
+    `given` maps "kind.name" to a ready part, which stands before an installed one of that name. `disabled` names
+    distributions, or parts as "kind.name".
+    """
+
+    def __init__(self, given: Mapping[str, object] | None = None, disabled: Sequence[str] = ()) -> None:
+        self._given = dict(given or {})
+        self._disabled = frozenset(disabled)
+        self._entries: dict[tuple[str, str], list[Entry]] | None = None
+        self._registered: dict[str, object] = {}
+        self._manager: pluggy.PluginManager | None = None
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """The enabled names of a kind, sorted."""
+        given = {key.partition(".")[2] for key in self._given if key.startswith(f"{kind}.")}
+        return tuple(sorted(given | {name for found, name in self._index() if found == kind}))
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """The one installed entry of that name. Raises PluginError that says what to do if there is none, or two."""
+        claims = self._index().get((kind, name), [])
+        if len(claims) == 1:
+            return claims[0]
+        if claims:
+            origins = " and ".join(entry.origin for entry in claims)
+            raise PluginError(f"two plugins claim the {_word(kind)} {name!r}: {origins}; uninstall or disable one of them")
+        raise PluginError(self._absence(kind, name))
+
+    def part(self, kind: str, name: str, **lent: Any) -> Found:
+        """Make the part of that kind and name; `lent` is what the hook may take beside the name.
+
+        Raises PluginError if there is none or its plugin fails.
+        """
+        found = self.optional_part(kind, name, **lent)
+        if found is None:
+            raise PluginError(f"{self.entry(kind, name).origin} claims the {_word(kind)} {name!r} but does not make it")
+        return found
+
+    def optional_part(self, kind: str, name: str, **lent: Any) -> Found | None:
+        """The same for kinds of which every enabled entry is asked and may have nothing to do: None then."""
+        if (given := self._given.get(f"{kind}.{name}")) is not None:
+            return Found(given, kind, name, f"the {_word(kind)} {name!r} given in process")
+        entry = self.entry(kind, name)
+        with guarded(entry.origin, f"importing {entry.module} for the {_word(kind)} {name!r}"):
+            module = importlib.import_module(entry.module)
+        made = self._call(module, entry.origin, kind, name, lent)
+        return None if made is None else Found(made, kind, name, entry.origin)
+
+    def _index(self) -> dict[tuple[str, str], list[Entry]]:
+        if self._entries is None:
+            self._entries = {}
+            for entry in installed():
+                names = {entry.distribution, f"{entry.kind}.{entry.name}"}
+                if entry.generation == GENERATION and not names & self._disabled:
+                    self._entries.setdefault((entry.kind, entry.name), []).append(entry)
+        return self._entries
+
+    def _absence(self, kind: str, name: str) -> str:
+        word = _word(kind)
+        for entry in installed():
+            if (entry.kind, entry.name) == (kind, name):
+                if entry.generation != GENERATION:
+                    age = "an older" if entry.generation < GENERATION else "a newer"
+                    return (
+                        f"{entry.origin} has the {word} {name!r} for {age} plugin interface (v{entry.generation}; "
+                        f"this codex-host has v{GENERATION}); install a version of it that fits"
+                    )
+                return f"the {word} {name!r} of {entry.origin} is disabled by `disabled_plugins`"
+        names = ", ".join(self.names(kind)) or "none"
+        package = f"codex-{_PACKAGE_WORDS.get(kind, kind)}-{name}"
+        return f"no {word} called {name!r}; installed: {names}; pip install {package}"
+
+    def _call(self, module: ModuleType, origin: str, kind: str, name: str, lent: Mapping[str, Any]) -> Any:
+        """Call the one hook of the one module."""
+        manager = self._register(module, origin)
+        others = [other for other in self._registered.values() if other is not module]
+        hook: Callable[..., Any] = manager.subset_hook_caller(HOOKS[kind], remove_plugins=others)
+        with guarded(origin, f"making the {_word(kind)} {name!r}"):
+            return hook(name=name, **lent)
+
+    def _register(self, module: ModuleType, origin: str) -> pluggy.PluginManager:
+        import pluggy
+
+        from codex_host import hookspecs
+
+        if self._manager is None:
+            self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+            self._manager.add_hookspecs(hookspecs)
+            if os.environ.get("CODEX_TRACE_HOOKS") == "1":
+                self._manager.trace.root.setwriter(sys.stderr.write)
+                self._manager.enable_tracing()
+        if module.__name__ not in self._registered:
+            try:
+                self._manager.register(module)
+            except pluggy.PluginValidationError as error:
+                reason = str(error).splitlines()[-1]
+                raise PluginError(f"{origin} does not fit this codex-host, install another version of it: {reason}") from error
+            self._registered[module.__name__] = module
+            _check(self._manager, module, origin)
+        return self._manager
+
+
+def _word(kind: str) -> str:
+    """A kind as people read it."""
+    return kind.replace("_", " ")
+
+
+def _check(manager: pluggy.PluginManager, plugin: object, origin: str) -> None:
+    """Reject hooks that this host does not have, and wrappers, which would reach into other plugins' parts."""
+    for caller in manager.get_hookcallers(plugin) or ():
+        if not caller.has_spec():
+            raise PluginError(f"{origin} has a hook {caller.name!r} that this codex-host does not know; update codex-host")
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper):
+                raise PluginError(f"{origin} wraps the hook {caller.name!r}; a plugin may only make parts of its own")

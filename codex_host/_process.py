@@ -1,0 +1,232 @@
+"""Running commands: start, output, time-out, end of the whole tree. The one place where processes begin.
+
+A sandbox describes how a command is started (`Launch`); everything about the running process is here, the same for all
+sandboxes. A command has no standard input, one pipe for both output streams (so that they stay in order), and a session
+of its own. Its output is always read, whoever is slow; a descendant that keeps the pipe open holds up nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from codex_host._output import OutputKeeper
+from codex_host._tree import MARKER, end_tree, signal_group
+from codex_host.actions import Output
+from codex_host.errors import SandboxError
+from codex_host.parts import Launch
+
+__all__ = ["Ended", "run", "run_attached"]
+
+TERM_GRACE = 2.0
+INTERRUPT_GRACE = 0.5
+DRAIN_TIME = 0.2
+"""Seconds: from the polite signal to the other one, on a time-out and on an interrupt; and how long the output of a
+command that has ended is still waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended. `exit_code` is 0 to 255, or minus the number of a signal."""
+
+    exit_code: int
+    output: Output
+    seconds: float
+    timed_out: bool = False
+
+
+@dataclass(slots=True)
+class _Running:
+    """A process under way. `ended` is set when it has ended, `over` then or when it is to be ended for its output."""
+
+    process: subprocess.Popen[bytes]
+    marker: str
+    ended: anyio.Event
+    over: anyio.Event
+
+
+async def run(launch: Launch, timeout: float | None, show: Callable[[str], None]) -> Ended:
+    """Run a launch to its end; `show` gets its output as text while it comes.
+
+    `timeout` is in seconds. Raises OSError or ValueError if the program cannot be started, and SandboxError if
+    `launch.restrict` fails. When cancelled it ends the whole tree before it lets go. `launch.close` is called in every case.
+    """
+    marker = uuid.uuid4().hex
+    launch = replace(launch, env={**launch.env, MARKER: marker})
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        if launch.close is not None:
+            stack.callback(launch.close)
+        read_end, write_end = os.pipe()
+        stack.callback(os.close, read_end)
+        with anyio.CancelScope(shield=True):  # a process that has started must not be forgotten
+            try:
+                process = await anyio.to_thread.run_sync(_start, launch, write_end)
+            finally:
+                os.close(write_end)
+        running = _Running(process, marker, anyio.Event(), anyio.Event())
+        keeper = OutputKeeper(show, flooded=running.over.set)
+        closed = stack.enter_context(_reading(read_end, keeper))
+        with _watching(running):
+            timed_out = await _until_over(running, timeout)
+        with anyio.move_on_after(DRAIN_TIME, shield=True):
+            await closed.wait()
+    return Ended(process.returncode, keeper.output(), time.monotonic() - began, timed_out)
+
+
+async def _until_over(running: _Running, timeout: float | None) -> bool:
+    """Wait for the end or bring it about, and leave nothing running; whether the time ran out."""
+    grace = INTERRUPT_GRACE
+    try:
+        with anyio.move_on_after(timeout) as limit:
+            await running.over.wait()
+        grace = TERM_GRACE
+        return limit.cancelled_caught
+    finally:
+        with anyio.CancelScope(shield=True):
+            forced = not running.ended.is_set()
+            if forced:
+                signal_group(running.process.pid, signal.SIGTERM)
+                with anyio.move_on_after(grace):
+                    await running.ended.wait()
+            end_tree(running.process.pid, running.marker, search=forced)
+            running.process.wait()
+
+
+@contextlib.contextmanager
+def _reading(descriptor: int, keeper: OutputKeeper) -> Iterator[anyio.Event]:
+    """Read the pipe whenever there is something; the event is set at its end."""
+    loop = asyncio.get_running_loop()
+    closed = anyio.Event()
+
+    def readable() -> None:
+        try:
+            data = os.read(descriptor, 1 << 16)
+        except BlockingIOError:
+            return
+        if data:
+            keeper.feed(data)
+        else:
+            loop.remove_reader(descriptor)
+            closed.set()
+
+    os.set_blocking(descriptor, False)
+    loop.add_reader(descriptor, readable)
+    try:
+        yield closed
+    finally:
+        loop.remove_reader(descriptor)
+        keeper.close()
+
+
+@contextlib.contextmanager
+def _watching(running: _Running) -> Iterator[None]:
+    """Set the events when the process ends, without waiting for it: until then its number can mean nothing else."""
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        if descriptor is not None:
+            loop.remove_reader(descriptor)
+        running.ended.set()
+        running.over.set()
+
+    descriptor = os.pidfd_open(running.process.pid) if sys.platform == "linux" else None
+    if descriptor is None:
+        threading.Thread(target=_wait_elsewhere, args=(running.process, loop, ended), daemon=True).start()
+        yield
+        return
+    loop.add_reader(descriptor, ended)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _wait_elsewhere(process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+    process.wait()
+    with contextlib.suppress(RuntimeError):  # the loop may be gone
+        loop.call_soon_threadsafe(ended)
+
+
+def _start(launch: Launch, output: int) -> subprocess.Popen[bytes]:
+    """Start a launch, in a fresh thread if it restricts itself; called in a worker thread."""
+    null = os.open(os.devnull, os.O_RDWR)  # before any restriction
+    try:
+        return _restricted(launch, {"stdin": null, "stdout": output, "stderr": output, "start_new_session": True})
+    finally:
+        os.close(null)
+
+
+def _restricted(launch: Launch, how: dict[str, Any]) -> subprocess.Popen[bytes]:
+    def popen() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(launch.argv, env=launch.env, cwd=launch.cwd, pass_fds=launch.pass_fds, **how)
+
+    if launch.restrict is None:
+        return popen()
+    restrict = launch.restrict
+    started: list[subprocess.Popen[bytes]] = []
+    failed: list[Exception] = []
+
+    def restricted() -> None:
+        try:
+            restrict()
+        except OSError as error:
+            failed.append(SandboxError(f"the sandbox could not be set up, so the command was not run: {error}"))
+            return
+        try:
+            started.append(popen())
+        except (OSError, ValueError) as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=restricted, name="restricted start")
+    with _without_garbage_collection():
+        thread.start()
+        thread.join()
+    if failed:
+        raise failed[0]
+    return started[0]
+
+
+_starting = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Finalizers would run in whichever thread allocates, and in a restricted one they fail; one start at a time."""
+    with _starting:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if enabled:
+                gc.enable()
+
+
+async def run_attached(launch: Launch) -> int:
+    """Run a launch in this terminal, with its streams, and wait for it: 0 to 255, or minus a signal's number.
+
+    For `sandbox run`. Signals from the keyboard reach the command itself, so the caller ignores them meanwhile. Raises
+    as `run` does.
+    """
+    try:
+        process = await anyio.to_thread.run_sync(_restricted, launch, {})
+        return await anyio.to_thread.run_sync(process.wait)
+    finally:
+        if launch.close is not None:
+            launch.close()

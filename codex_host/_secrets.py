@@ -1,0 +1,25 @@
+"""Secrets: which variables hold them by their names, and keeping known ones out of texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["looks_secret", "mask"]
+
+_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+_SHORTEST = 8
+"""A known secret shorter than this is not looked for: it would mask ordinary words."""
+
+
+def looks_secret(name: str) -> bool:
+    """Whether an environment variable of this name probably holds a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """The text with each of the secrets replaced by `***`."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,234 @@
+"""Sending a request and receiving its stream: connections, retries before the first byte, time-outs.
+
+Alone in the host, this file imports httpx, and only when a request is really sent over a network.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from codex_host._server_events import ServerEventParser
+from codex_host.errors import ModelError
+from codex_host.parts import HttpReply, HttpRequest, Provider, ServerEvent, WireApi
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["RetryBudget", "Transport", "pause"]
+
+CONNECT_TIMEOUT = 10.0
+LONGEST_WAIT = 60.0
+"""Seconds. A server that asks for more is not waited for; the user decides."""
+
+
+@dataclass(slots=True)
+class RetryBudget:
+    """How often one turn may ask again, over all layers: before the first byte of a reply, and within a reply."""
+
+    requests: int
+    streams: int
+    asked: int = 0
+
+    def spend_request(self) -> bool:
+        """Take one retry of a request that got no reply; False if none is left."""
+        self.requests -= 1
+        return self.requests >= 0
+
+    def spend_stream(self) -> bool:
+        """Take one retry of a reply that broke off; False if none is left."""
+        self.streams -= 1
+        return self.streams >= 0
+
+
+def pause(attempt: int) -> float:
+    """Seconds to wait before the attempt after this one (1, 2, ...): 0.2, 0.26, 0.34 ..., with some chance."""
+    return 0.2 * 1.3 ** (attempt - 1) * random.uniform(0.9, 1.1)
+
+
+class Transport:
+    """The connections of one session. An async context manager."""
+
+    def __init__(self) -> None:
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Transport:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._client is not None:
+            with anyio.move_on_after(1, shield=True):
+                await self._client.aclose()
+
+    async def events(
+        self,
+        provider: Provider,
+        wire: WireApi,
+        request: HttpRequest,
+        budget: RetryBudget,
+        authenticate: Callable[[HttpRequest], Any],
+        retrying: Callable[[ModelError, float], None],
+    ) -> AsyncIterator[ServerEvent]:
+        """Send a request and yield the events of its reply.
+
+        `authenticate` is awaited for the request of each attempt; `retrying` is told of each further one, with the
+        error and the seconds to wait. Raises ModelError; its `retry` is None unless the reply had begun.
+        """
+        async with AsyncExitStack() as stack:
+            reply = await self._reply(stack, provider, wire, request, budget, authenticate, retrying)
+            parser = ServerEventParser()
+            try:
+                async for piece in reply.chunks:
+                    for event in parser.feed(piece):
+                        yield event
+            except Exception as error:
+                raise _broken(error, provider) from error
+            for event in parser.end():
+                yield event
+
+    async def _reply(
+        self,
+        stack: AsyncExitStack,
+        provider: Provider,
+        wire: WireApi,
+        request: HttpRequest,
+        budget: RetryBudget,
+        authenticate: Callable[[HttpRequest], Any],
+        retrying: Callable[[ModelError, float], None],
+    ) -> HttpReply:
+        """A reply with status 200 whose stream is open until `stack` closes, after as many attempts as allowed."""
+        while True:
+            budget.asked += 1
+            try:
+                return await self._attempt(stack, provider, wire, await authenticate(request))
+            except ModelError as error:
+                wait = error.retry
+                if wait is None or wait > LONGEST_WAIT or not budget.spend_request():
+                    raise _final(error, budget) from error
+                wait = wait or pause(budget.asked)
+                retrying(error, wait)
+                await anyio.sleep(wait)
+
+    async def _attempt(self, stack: AsyncExitStack, provider: Provider, wire: WireApi, request: HttpRequest) -> HttpReply:
+        exchange = provider.exchange(request)
+        if exchange is not None:
+            reply = await stack.enter_async_context(exchange)
+        else:
+            reply = await self._post(stack, provider, request)
+        kind = reply.headers.get("content-type", "")
+        if reply.status == 200 and not kind.startswith(("text/html", "application/json")):
+            return reply
+        body = b"".join([piece async for piece in reply.chunks])
+        if reply.status == 200:
+            raise ModelError(
+                f"{request.url} answered with {kind} instead of an event stream; is base_url right? It says: "
+                + " ".join(body[:300].decode("utf-8", "replace").split()),
+                kind="request",
+            )
+        raise _with_retry_after(wire.explain(reply.status, reply.headers, body), reply.headers)
+
+    async def _post(self, stack: AsyncExitStack, provider: Provider, request: HttpRequest) -> HttpReply:
+        httpx = _httpx()
+        client = self._connected(provider, request.url)
+        try:
+            sent = client.build_request(request.method, request.url, headers=dict(request.headers), content=request.body)
+            response = await client.send(sent, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise _unreachable(error, request.url) from error
+        stack.push_async_callback(_closed, response)
+        return HttpReply(response.status_code, dict(response.headers), response.aiter_bytes())
+
+    def _connected(self, provider: Provider, url: str) -> httpx.AsyncClient:
+        if self._client is None:
+            httpx = _httpx()
+            idle = provider.stream_idle_timeout_ms / 1000
+            timeout = httpx.Timeout(idle, connect=CONNECT_TIMEOUT)
+            self._client = httpx.AsyncClient(timeout=timeout, verify=_verification(url), follow_redirects=False)
+        return self._client
+
+
+def _httpx() -> Any:
+    """httpx without its own command line, which would import click and rich for nothing (the package allows for it)."""
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    import httpx
+
+    return httpx
+
+
+def _verification(url: str) -> Any:
+    """How to check certificates: httpx's own way, or nothing to load where no certificate will be seen."""
+    import ssl
+    from urllib.request import getproxies
+
+    if url.startswith("http://") and not getproxies():
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading the authorities would take 50 ms
+    return True
+
+
+async def _closed(response: httpx.Response) -> None:
+    with anyio.move_on_after(1, shield=True):
+        await response.aclose()
+
+
+def _unreachable(error: Exception, url: str) -> ModelError:
+    """What a failed attempt before any byte of a reply means."""
+    httpx = _httpx()
+    cause = str(error) or type(error).__name__
+    if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, UnicodeEncodeError)):
+        return ModelError(f"{url} cannot be asked: {cause}; check base_url, headers and key", kind="request")
+    if isinstance(error, httpx.ProxyError):
+        return ModelError(f"the proxy in use refuses {url}: {cause}; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", kind="request")
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        return ModelError(f"{url} shows a certificate that is not trusted: {cause}; set SSL_CERT_FILE", kind="request")
+    if isinstance(error, httpx.ReadTimeout):
+        return ModelError(f"{url} did not answer in time", kind="network")
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+        text = f"cannot connect to {url}: {cause}; is the server running, and is base_url right?"
+        return ModelError(text, kind="network")
+    return ModelError(f"the connection to {url} failed: {cause}", kind="network")
+
+
+def _broken(error: Exception, provider: Provider) -> ModelError:
+    """What a failure within a reply means; the reply may be asked for again."""
+    if isinstance(error, ModelError):
+        return error
+    idle = "Timeout" in type(error).__name__
+    reason = f"nothing came for {provider.stream_idle_timeout_ms / 1000:g} s" if idle else str(error) or type(error).__name__
+    return ModelError(f"the reply of {provider.name} broke off: {reason}", kind="stream")
+
+
+def _final(error: ModelError, budget: RetryBudget) -> ModelError:
+    """The same error, not to be tried again by anybody, saying how often it was."""
+    if error.retry is None:
+        return error
+    if error.retry > LONGEST_WAIT:
+        final = ModelError(f"{error}; it asks to wait {error.retry:.0f} s", kind=error.kind)
+    else:
+        final = ModelError(f"{error} (asked {budget.asked} times)", kind=error.kind)
+    final.retry = None
+    return final
+
+
+def _with_retry_after(error: ModelError, headers: Mapping[str, str]) -> ModelError:
+    """The server's own wish when to be asked again, in seconds or as a date (RFC 9110, 10.2.3), if it may be at all."""
+    wish = headers.get("retry-after", "").strip()
+    if error.retry is None or not wish:
+        return error
+    try:
+        error.retry = max(float(wish), 0.0)
+    except ValueError:
+        from email.utils import parsedate_to_datetime
+
+        try:
+            when = parsedate_to_datetime(wish)
+        except ValueError:
+            return error
+        error.retry = max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
+    return error

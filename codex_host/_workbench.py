@@ -1,0 +1,263 @@
+"""Carrying out what the model asks for: the one way from a wish to an effect.
+
+    perform   interpret ▸ review ▸ ask ▸ carry out ▸ explain ▸ at most one offer outside the sandbox
+
+A command runs in the sandbox, a patch is applied under the same fence, and a call of a tool whose effects cannot be seen
+runs after its review. Actions run one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from codex_host import _files, _process
+from codex_host._denial import denial
+from codex_host._environment import child_environment
+from codex_host._plugins import Found, guarded
+from codex_host._sandbox_choice import Choice, launch_in
+from codex_host.actions import (
+    Action,
+    Ask,
+    CommandGrant,
+    Exec,
+    Failed,
+    FileDiff,
+    Grant,
+    Outcome,
+    Patch,
+    Patched,
+    Ran,
+    Refuse,
+    Refused,
+    ReviewContext,
+    Run,
+    ToolGrant,
+    Use,
+    Used,
+    Verdict,
+)
+from codex_host.errors import CodexError, PluginError, RefusalError, SandboxError, ToolError
+from codex_host.events import ActionEnded, ActionStarted, Event, Notice, NoticeLevel, OutputDelta
+from codex_host.items import ToolCall
+from codex_host.parts import Abort, Approval, Approve, Decision, Deny, Launch, Question, Scope, Tool
+from codex_host.permissions import Fence, Network
+
+__all__ = ["Workbench"]
+
+OPEN = Fence(readable=None, writable=None, network=Network.ALL)
+_STANDING_ANSWER = "nobody is there to approve it"
+
+
+@dataclass(slots=True)
+class Workbench:
+    """One session's workbench; the host's side of the protocol of that name.
+
+    `fence` resolves the session's permissions anew, `sandbox` opens the backend at its first use, `ask` puts a question
+    to the audience (None: nobody answered), `secrets` are values that no command may see.
+    """
+
+    cwd: Path
+    policy: Found
+    fence: Callable[[], Fence]
+    sandbox: Callable[[], Awaitable[Choice]]
+    ask: Callable[[Question], Awaitable[Decision | bool | None]]
+    show: Callable[[Event], None]
+    environ: Mapping[str, str]
+    secrets: Sequence[str]
+    journal: Path
+    toolsets: Sequence[Found] = ()
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    grants: list[Grant] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    _busy: anyio.Lock = field(default_factory=anyio.Lock)
+
+    def emit(self, event: Notice) -> None:
+        """Tell watchers something."""
+        self.show(event)
+
+    async def perform(self, call_id: str, action: Action) -> Outcome:
+        """Review an action and carry it out; see `codex_host.parts.Workbench`."""
+        try:
+            action = self._interpreted(action)
+            match action:
+                case Exec() | Patch():
+                    async with self._busy:
+                        outcome = await self._act(call_id, action)
+                case Use():
+                    outcome = await self._use(call_id, action)
+        except ToolError as error:
+            outcome = Failed(str(error))
+        if isinstance(outcome, Refused):
+            self.refused.append(outcome)
+        self.show(ActionEnded(call_id, action, outcome))
+        return outcome
+
+    async def _act(self, call_id: str, action: Exec | Patch) -> Outcome:
+        if isinstance(action, Exec):
+            return await self._command(call_id, action)
+        return await self._patch(call_id, action)
+
+    def _interpreted(self, action: Action) -> Action:
+        """What a command really is, if a toolset knows."""
+        if isinstance(action, Exec):
+            for found in self.toolsets:
+                try:
+                    with guarded(found.origin, "interpreting a command"):
+                        meant = found.part.interpret(action)
+                except PluginError as error:
+                    raise ToolError(str(error)) from error
+                if meant is not None:
+                    return meant  # type: ignore[no-any-return]
+        return action
+
+    # --- review
+
+    async def _review(
+        self, call_id: str, action: Action, context: ReviewContext, files: tuple[FileDiff, ...] = ()
+    ) -> tuple[Refused | None, bool]:
+        """Whether the action is refused, and whether a person approved it."""
+        verdict = self._verdict(action, context)
+        match verdict:
+            case Run():
+                return None, False
+            case Refuse(reason):
+                return Refused(self.policy.name, reason), False
+            case Ask(reason):
+                return await self._asked(Approval(call_id, action, reason, files)), True
+
+    def _verdict(self, action: Action, context: ReviewContext) -> Verdict:
+        """The policy's verdict; closed where it fails, and where nothing would hold a command back."""
+        try:
+            with guarded(self.policy.origin, "reviewing an action"):
+                verdict: Verdict = self.policy.part.review(action, context)
+        except CodexError as error:
+            return Refuse(str(error))
+        held = context.sandboxed or context.fence.open or not isinstance(action, Exec) or context.granted(action)
+        if isinstance(verdict, Run) and not held:
+            return Ask("no sandbox works here, so nothing would hold this command back")
+        return verdict
+
+    async def _asked(self, question: Approval) -> Refused | None:
+        """Ask the audience; None if it approves. Raises RefusalError if the task is to stop."""
+        match await self.ask(question):
+            case Approve(scope):
+                if scope is Scope.SESSION:
+                    self._grant(question)
+                return None
+            case Deny(feedback):
+                return Refused("user", feedback or "the user said no")
+            case Abort():
+                raise RefusalError("stopped by the user")
+            case _:
+                return Refused(self.policy.name, f"{question.reason}; {_STANDING_ANSWER}")
+
+    def _grant(self, question: Approval) -> None:
+        match question.action:
+            case Exec(argv, cwd):
+                self.grants.append(CommandGrant(argv, cwd, question.outside))
+            case Use(tool):
+                self.grants.append(ToolGrant(tool))
+            case Patch():
+                pass
+
+    # --- commands
+
+    async def _command(self, call_id: str, command: Exec) -> Outcome:
+        fence = self.fence()
+        choice = Choice(None) if fence.open else await self.sandbox()
+        context = ReviewContext(fence, choice.found is not None, grants=tuple(self.grants))
+        refused, _ = await self._review(call_id, command, context)
+        if refused is not None:
+            return _with_reason(refused, choice)
+        outcome = await self._run(call_id, command, fence, choice)
+        if isinstance(outcome, Ran) and outcome.denial is not None and await self._outside(call_id, command, outcome, context):
+            return await self._run(call_id, command, OPEN, Choice(None), outside=True)
+        return outcome
+
+    async def _outside(self, call_id: str, command: Exec, outcome: Ran, context: ReviewContext) -> bool:
+        """Whether a command that the sandbox stopped runs once more, outside."""
+        try:
+            with guarded(self.policy.origin, "reviewing a denial"):
+                offer: Ask | None = self.policy.part.after_denial(command, outcome, context)
+        except PluginError as error:
+            self.show(Notice(str(error), NoticeLevel.WARNING))
+            return False
+        if offer is None:
+            return False
+        if context.granted(command, outside=True):
+            return True
+        question = Approval(call_id, command, offer.reason, outside=True, denial=outcome.denial)
+        return await self._asked(question) is None
+
+    async def _run(self, call_id: str, command: Exec, fence: Fence, choice: Choice, *, outside: bool = False) -> Outcome:
+        env = child_environment(self.environ, fence, self.secrets)
+        launch = Launch(command.argv, env, command.cwd)
+        if choice.found is not None:
+            launch = launch_in(choice.found, command, env, fence)
+        self.show(ActionStarted(call_id, command, outside=outside))
+        try:
+            ended = await _process.run(launch, command.timeout, lambda text: self.show(OutputDelta(call_id, text)))
+        except (OSError, ValueError) as error:
+            return Failed(_not_started(command, error))
+        outcome = Ran(ended.exit_code, ended.output, ended.seconds, ended.timed_out, choice.found is not None)
+        if launch.setup_error is not None and (reason := launch.setup_error(outcome)):
+            raise SandboxError(reason)
+        return self._explained(command, fence, outcome, choice)
+
+    def _explained(self, command: Exec, fence: Fence, outcome: Ran, choice: Choice) -> Ran:
+        if choice.found is None or outcome.exit_code == 0:
+            return outcome
+        found = None
+        try:
+            with guarded(choice.found.origin, "explaining an outcome"):
+                found = choice.sandbox.explain(command, fence, outcome)
+        except PluginError as error:
+            self.show(Notice(str(error), NoticeLevel.WARNING))
+        return replace(outcome, denial=found or denial(command, fence, outcome))
+
+    # --- patches and tools
+
+    async def _patch(self, call_id: str, patch: Patch) -> Outcome:
+        fence = self.fence()
+        plan = await anyio.to_thread.run_sync(_files.plan, patch, fence)
+        context = ReviewContext(fence, sandboxed=not fence.open, writes=plan.writes, grants=tuple(self.grants))
+        refused, approved = await self._review(call_id, patch, context, plan.files)
+        if refused is not None:
+            return refused
+        if approved and fence.writable is not None:
+            fence = replace(fence, writable=(*fence.writable, *plan.writes))
+        self.show(ActionStarted(call_id, patch, plan.files))
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_files.carry_out, plan, fence, self.journal)
+        return Patched(plan.files)
+
+    async def _use(self, call_id: str, use: Use) -> Outcome:
+        async with self._busy:  # not while it works: it may have actions of its own
+            context = ReviewContext(self.fence(), sandboxed=False, grants=tuple(self.grants))
+            refused, _ = await self._review(call_id, use, context)
+        if refused is not None:
+            return refused
+        self.show(ActionStarted(call_id, use))
+        return Used(await self.tools[use.tool].call(ToolCall(call_id, use.tool, use.arguments)))
+
+
+def _with_reason(refused: Refused, choice: Choice) -> Refused:
+    """A refusal for want of a sandbox says why there is none."""
+    return replace(refused, reason=f"{refused.reason} ({choice.reason})") if choice.reason else refused
+
+
+def _not_started(command: Exec, error: Exception) -> str:
+    """Why a command did not start, for the model."""
+    program = command.argv[0] if command.argv else ""
+    if not command.argv:
+        return "the command is empty"
+    if isinstance(error, OSError) and str(error.filename) == str(command.cwd):
+        return f"the folder {command.cwd} cannot be entered: {error.strerror}"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no program called {program!r}"
+    return f"{program!r} cannot be started: {error}"
