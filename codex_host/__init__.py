@@ -1,7 +1,7 @@
 """codex-host: a coding agent for the terminal whose every behaviour is a plugin.
 
 The public modules are `errors`, `items`, `permissions`, `actions`, `events`, `records`, `text`, `parts`, `hookspecs`,
-`config`, `programs` and `testing`; a module with an underscore is the host's own. Importing the package imports none of
+`config`, `server_errors`, `programs` and `testing`; a module with an underscore is the host's own. Importing the package imports none of
 them.
 """
 

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 from codex_host.actions import Denial, Exec, Ran
-from codex_host.permissions import Fence, Network
+from codex_host.permissions import Fence, Network, permission_for
 
-__all__ = ["denial", "smallest_permission"]
+__all__ = ["denial"]
 
 _REFUSED = re.compile(r"permission denied|operation not permitted|read-only file system|invalid cross-device link", re.IGNORECASE)
 _PATH = re.compile(r"""['"‘“`]([^'"’”`\n]+)['"’”`]|([^\s'":,;()\[\]]*/[^\s'":,;()\[\]]*)|([\w.@+-]+)(?=:)""")
@@ -47,14 +47,5 @@ def _closed(path: Path, cwd: Path, fence: Fence) -> Denial | None:
         return Denial(str(path), "it may not be read", None if real in fence.hidden else "disk-full-read-access")
     above = next(folder for folder in (real, *real.parents) if folder.exists())
     if not fence.allows_write(real) and os.access(above, os.W_OK) and not (real.exists() and real == cwd):
-        return Denial(str(path), "it may not be written", smallest_permission(real, cwd))
+        return Denial(str(path), "it may not be written", permission_for(real, cwd, fence))
     return None
-
-
-def smallest_permission(path: Path, cwd: Path) -> str:
-    """The least `sandbox_permissions` word that would open this real path for writing."""
-    if path.is_relative_to(cwd):
-        return "disk-write-cwd"
-    if path.is_relative_to("/tmp"):
-        return "disk-write-platform-global-temp-folder"
-    return f"disk-write-folder={path.parent if not path.is_dir() else path}"

@@ -16,12 +16,12 @@ from codex_host._folders import Folder, opened
 from codex_host._journal import LARGEST, Step, begin, digest, roll_back
 from codex_host._patch_plan import Plan, Write, plan
 from codex_host.errors import PatchError
-from codex_host.permissions import Fence
+from codex_host.permissions import Fence, permission_for
 
 __all__ = ["Plan", "Write", "carry_out", "plan", "roll_back"]
 
 
-def carry_out(plan: Plan, fence: Fence, journal: Path, cwd: Path | None = None) -> None:
+def carry_out(plan: Plan, fence: Fence, journal: Path, cwd: Path) -> None:
     """Make the planned changes, all or none; blocking. `cwd` only serves to word a refusal.
 
     Raises PatchError if the fence forbids a path, a file is no longer what the plan was made from, or the
@@ -175,17 +175,9 @@ def _place(folder: Folder, name: str, change: Write, step: Step) -> None:
         folder.replace(step.new, name)
 
 
-def _forbidden(path: Path, fence: Fence, cwd: Path | None) -> str:
+def _forbidden(path: Path, fence: Fence, cwd: Path) -> str:
     """Why a path may not be written, and the smallest permission that would allow it."""
-    if any(path.is_relative_to(root) for root in fence.hidden):
+    word = permission_for(path, cwd, fence)
+    if word is None:
         return f"{path} may not be written: it is hidden from the model, and no permission changes that"
-    folder = next(parent for parent in path.parents if parent.is_dir())
-    if cwd is not None and path.is_relative_to(cwd):
-        word = "disk-write-cwd"
-    elif fence.temp is not None and path.is_relative_to(fence.temp):
-        word = "disk-write-platform-user-temp-folder"
-    elif folder == Path(folder.anchor):
-        word = "disk-full-write-access"
-    else:
-        word = f"disk-write-folder={folder}"
     return f"{path} may not be written; the sandbox permission {word} would allow it"

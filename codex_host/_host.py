@@ -27,7 +27,7 @@ from codex_host._transport import Transport
 from codex_host._watchers import Observer, Watchers, observer_of
 from codex_host._workbench import Workbench
 from codex_host.config import Config
-from codex_host.errors import ConfigError, PluginError, WorkspaceError
+from codex_host.errors import ConfigError, PatchError, PluginError, WorkspaceError
 from codex_host.events import Notice, NoticeLevel, SessionStarted
 from codex_host.parts import Audience, Tool
 from codex_host.permissions import Fence, resolve
@@ -97,7 +97,7 @@ class _Opening:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._temporary.remove)
             stack.push_async_callback(self._finish_watchers)
-            await anyio.to_thread.run_sync(roll_back, self._config.home / "journal")
+            await self._repair()
             store = self._parts.found("session_store", self._config.session_store) if self._host.kept else None
             model = await self._model(stack)
             policy = self._parts.found("approval_policy", self._config.approval_policy)
@@ -124,6 +124,14 @@ class _Opening:
             )
             await keep(session, self._began(session_id))
             return Opened(session, stack.pop_all())
+
+    async def _repair(self) -> None:
+        """Undo what killed processes left half done; what cannot be undone is told and tried again next time."""
+        try:
+            for file in await anyio.to_thread.run_sync(roll_back, self._config.home / "journal"):
+                self._warn(f"{file} was put back: a process was killed while it applied a patch")
+        except PatchError as error:
+            self._warn(str(error))
 
     async def _model(self, stack: contextlib.AsyncExitStack) -> Model:
         found = provider(self._parts, self._config.model_provider)

@@ -108,7 +108,8 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        return tomllib.loads(text)
+        values: dict[str, Any] = tomllib.loads(text)
+        return values
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}") from None
 

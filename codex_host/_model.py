@@ -62,7 +62,7 @@ class Model:
         self, request: Request, budget: RetryBudget, retrying: Callable[[ModelError, float], None]
     ) -> AsyncIterator[ModelEvent]:
         with guarded(self.wire_origin, "encoding a request"):
-            body = json.dumps(self.wire.encode(request), ensure_ascii=False, separators=(",", ":")).encode()
+            body = json.dumps(self.wire.encode(request), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
             decoder = self.wire.decoder()
         events = self.transport.events(
             self.provider, self.wire, self._http_request(body), budget, self._authenticated, retrying

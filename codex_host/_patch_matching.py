@@ -174,7 +174,8 @@ def _locate(index: _Index, hunk: Hunk, position: int) -> tuple[_Edit, int]:
     for line in hunk.context:
         found = index.find([line], start)
         if found is None:
-            raise _NotFoundError("its @@ line is not in the file", [line], start)
+            what = "its @@ line is not in the file (a whole line goes there, no line numbers)"
+            raise _NotFoundError(what, [line], start)
         start = found + 1
     if not hunk.old:
         place = start if hunk.context and not hunk.at_end else len(index.lines)

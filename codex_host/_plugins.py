@@ -44,7 +44,8 @@ HOOKS: Mapping[str, str] = {
 }
 """The kinds of parts, and the hook that makes each."""
 
-_PACKAGE_WORDS = {"wire_api": "wire", "approval_policy": "approval", "session_store": "session-store"}
+_PACKAGE_WORDS = {"wire_api": "wire", "approval_policy": "approval", "toolset": "tool"}
+"""The kinds that packages are named after in another way than the kind's own name."""
 
 _GROUP = re.compile(r"codex_host\.v(\d+)\.(\w+)")
 
@@ -89,10 +90,15 @@ def installed(path: Sequence[str] | None = None) -> tuple[Entry, ...]:
             text = _read(os.path.join(metadata, "entry_points.txt"))
             if "codex_host." in text:
                 distribution, _, version = name.removesuffix(".dist-info").partition("-")
-                distribution = re.sub(r"[-_.]+", "-", distribution).lower()
+                distribution = _normalised(distribution)
                 here[distribution] = list(_entries(text, distribution, version, metadata))
         entries = here | entries
     return tuple(entry for claimed in entries.values() for entry in claimed)
+
+
+def _normalised(distribution: str) -> str:
+    """The one spelling of a distribution's name (packaging.python.org, "Names and normalization")."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _metadata_folders(folder: str) -> Iterator[tuple[str, str]]:
@@ -133,14 +139,15 @@ def summary(entry: Entry) -> str:
 def guarded(origin: str, doing: str) -> Iterator[None]:
     """Run a plugin's code; what it raises becomes a PluginError that names the plugin and what it was doing.
 
-    A CodexError passes as it is, since it is meant for the user. Whether the run goes on without the part (open) or
-    ends (closed) is its caller's decision, as the hook's documentation says.
+    A CodexError passes as it is, since it is meant for the user. A plugin that leaves (`sys.exit`) has failed too, or
+    the run would end as if all were well. Whether the run goes on without the part (open) or ends (closed) is its
+    caller's decision, as the hook's documentation says.
     """
     try:
         yield
     except CodexError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{origin} failed {doing}: {type(error).__name__}: {error}") from error
 
 
@@ -153,9 +160,9 @@ class Plugins:
 
     def __init__(self, given: Mapping[str, object] | None = None, disabled: Sequence[str] = ()) -> None:
         self._given = dict(given or {})
-        self._disabled = frozenset(disabled)
+        self._disabled = frozenset({*disabled, *map(_normalised, disabled)})
         self._entries: dict[tuple[str, str], list[Entry]] | None = None
-        self._registered: dict[str, object] = {}
+        self._registered: dict[str, ModuleType] = {}
         self._manager: pluggy.PluginManager | None = None
 
     def names(self, kind: str) -> tuple[str, ...]:
@@ -170,7 +177,9 @@ class Plugins:
             return claims[0]
         if claims:
             origins = " and ".join(entry.origin for entry in claims)
-            raise PluginError(f"two plugins claim the {_word(kind)} {name!r}: {origins}; uninstall or disable one of them")
+            raise PluginError(
+                f"two plugins claim the {_word(kind)} {name!r}: {origins}; uninstall or disable one of them"
+            )
         raise PluginError(self._absence(kind, name))
 
     def part(self, kind: str, name: str, **lent: Any) -> Found:
@@ -191,7 +200,12 @@ class Plugins:
         with guarded(entry.origin, f"importing {entry.module} for the {_word(kind)} {name!r}"):
             module = importlib.import_module(entry.module)
         made = self._call(module, entry.origin, kind, name, lent)
-        return None if made is None else Found(made, kind, name, entry.origin)
+        if made is None:
+            return None
+        if not isinstance(made, base := _base(kind)):
+            wrong = type(made).__name__
+            raise PluginError(f"{entry.origin} made a {wrong}, not a {base.__name__}, as the {_word(kind)} {name!r}")
+        return Found(made, kind, name, entry.origin)
 
     def _index(self) -> dict[tuple[str, str], list[Entry]]:
         if self._entries is None:
@@ -203,6 +217,8 @@ class Plugins:
         return self._entries
 
     def _absence(self, kind: str, name: str) -> str:
+        from codex_host.config import PACKAGES
+
         word = _word(kind)
         for entry in installed():
             if (entry.kind, entry.name) == (kind, name):
@@ -214,37 +230,65 @@ class Plugins:
                     )
                 return f"the {word} {name!r} of {entry.origin} is disabled by `disabled_plugins`"
         names = ", ".join(self.names(kind)) or "none"
-        package = f"codex-{_PACKAGE_WORDS.get(kind, kind)}-{name}"
+        package = PACKAGES.get((kind, name)) or _normalised(f"codex-{_PACKAGE_WORDS.get(kind, kind)}-{name}")
         return f"no {word} called {name!r}; installed: {names}; pip install {package}"
 
     def _call(self, module: ModuleType, origin: str, kind: str, name: str, lent: Mapping[str, Any]) -> Any:
         """Call the one hook of the one module."""
-        manager = self._register(module, origin)
+        manager = self._registering(module, origin)
         others = [other for other in self._registered.values() if other is not module]
         hook: Callable[..., Any] = manager.subset_hook_caller(HOOKS[kind], remove_plugins=others)
         with guarded(origin, f"making the {_word(kind)} {name!r}"):
             return hook(name=name, **lent)
 
-    def _register(self, module: ModuleType, origin: str) -> pluggy.PluginManager:
+    def _registering(self, module: ModuleType, origin: str) -> pluggy.PluginManager:
+        """The manager, which now knows the module. Raises PluginError each time for a module that does not fit."""
         import pluggy
 
-        from codex_host import hookspecs
-
         if self._manager is None:
-            self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-            self._manager.add_hookspecs(hookspecs)
-            if os.environ.get("CODEX_TRACE_HOOKS") == "1":
-                self._manager.trace.root.setwriter(sys.stderr.write)
-                self._manager.enable_tracing()
-        if module.__name__ not in self._registered:
-            try:
-                self._manager.register(module)
-            except pluggy.PluginValidationError as error:
-                reason = str(error).splitlines()[-1]
-                raise PluginError(f"{origin} does not fit this codex-host, install another version of it: {reason}") from error
-            self._registered[module.__name__] = module
+            self._manager = _manager()
+        if module.__name__ in self._registered:
+            return self._manager
+        try:
+            self._manager.register(module)
             _check(self._manager, module, origin)
+        except pluggy.PluginValidationError as error:
+            self._manager.unregister(module)
+            reason = str(error).splitlines()[-1]
+            raise PluginError(
+                f"{origin} does not fit this codex-host, install another version of it: {reason}"
+            ) from error
+        except PluginError:
+            self._manager.unregister(module)
+            raise
+        self._registered[module.__name__] = module
         return self._manager
+
+
+def _manager() -> pluggy.PluginManager:
+    """A manager that knows the hooks and no plugin yet; it tells of every call if CODEX_TRACE_HOOKS is set to 1."""
+    import pluggy
+
+    from codex_host import hookspecs
+
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    if os.environ.get("CODEX_TRACE_HOOKS") == "1":
+        manager.trace.root.setwriter(sys.stderr.write)
+        manager.enable_tracing()
+    return manager
+
+
+def _base(kind: str) -> type[Any]:
+    """The class of which every part of a kind is an instance."""
+    if kind == "command":
+        import click
+
+        return click.Command
+    from codex_host import parts
+
+    base: type[Any] = getattr(parts, kind.title().replace("_", ""))
+    return base
 
 
 def _word(kind: str) -> str:
@@ -253,10 +297,17 @@ def _word(kind: str) -> str:
 
 
 def _check(manager: pluggy.PluginManager, plugin: object, origin: str) -> None:
-    """Reject hooks that this host does not have, and wrappers, which would reach into other plugins' parts."""
+    """Reject wrappers, which would reach into other plugins' parts, and hooks that this host does not have.
+
+    A hook that is marked `optionalhook` may be unknown: so a plugin serves hosts of several ages.
+    """
     for caller in manager.get_hookcallers(plugin) or ():
-        if not caller.has_spec():
-            raise PluginError(f"{origin} has a hook {caller.name!r} that this codex-host does not know; update codex-host")
         for implementation in caller.get_hookimpls():
-            if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper):
+            if implementation.plugin is not plugin:
+                continue
+            if implementation.wrapper or implementation.hookwrapper:
                 raise PluginError(f"{origin} wraps the hook {caller.name!r}; a plugin may only make parts of its own")
+            if not caller.has_spec() and not implementation.optionalhook:
+                raise PluginError(
+                    f"{origin} has a hook {caller.name!r} that this codex-host does not know; update codex-host"
+                )

@@ -233,7 +233,7 @@ class Workbench:
             fence = replace(fence, writable=(*fence.writable, *plan.writes))
         self.show(ActionStarted(call_id, patch, plan.files))
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_files.carry_out, plan, fence, self.journal)
+            await anyio.to_thread.run_sync(_files.carry_out, plan, fence, self.journal, self.cwd)
         return Patched(plan.files)
 
     async def _use(self, call_id: str, use: Use) -> Outcome:

@@ -61,8 +61,8 @@ class Hunk:
     """One replacement in a text file, found by its lines and not by their number.
 
     Lines have no line ending. `context` are lines to seek first, in order, each after the one before (the `@@` lines
-    of a patch); then `old` is sought from there and replaced by `new`. An empty `old` inserts after the context, or
-    at the end of the file if there is none. `at_end` says that `old` stands at the end of the file.
+    of a patch); then `old` is sought from there and replaced by `new`. `at_end` says that `old` stands at the end of the
+    file. An empty `old` inserts after the context, or at the end if there is none or `at_end` is set.
     """
 
     old: tuple[str, ...]
@@ -257,6 +257,23 @@ class Patched:
     """A patch was applied, all of it."""
 
     files: tuple[FileDiff, ...]
+
+    def summary(self, cwd: Path) -> str:
+        """What the model is told: a line for each file, added (A), modified (M) or deleted (D), relative to `cwd`.
+
+        A file that moved is modified at its new place and deleted at the old one.
+        """
+        lines = []
+        for file in self.files:
+            letter = {"add": "A", "delete": "D"}.get(file.kind, "M")
+            lines.append((letter, file.moved_to or file.path))
+            if file.moved_to:
+                lines.append(("D", file.path))
+        if not lines:
+            return "Success. No file is different from before."
+        lines.sort(key=lambda line: "AMD".index(line[0]))
+        told = [f"{letter} {path.relative_to(cwd) if path.is_relative_to(cwd) else path}" for letter, path in lines]
+        return "\n".join(["Success. Updated the following files:", *told])
 
 
 @dataclass(frozen=True, slots=True)

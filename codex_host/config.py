@@ -14,11 +14,21 @@ from typing import Any
 
 from codex_host.permissions import PRESETS, READ_ONLY, Permissions
 
-__all__ = ["KEYS", "PROFILE_KEYS", "SANDBOX_CANDIDATES", "STANDARD_POLICIES", "Config", "ConfigKey"]
+__all__ = ["KEYS", "PACKAGES", "PROFILE_KEYS", "SANDBOX_CANDIDATES", "STANDARD_POLICIES", "Config", "ConfigKey"]
 
 STANDARD_POLICIES = ("unless-allow-listed", "on-failure", "never")
 SANDBOX_CANDIDATES: Mapping[str, tuple[str, ...]] = {"linux": ("landlock",)}
 """What `sandbox_backend = "auto"` tries, in order, by `sys.platform`; names that are not installed are skipped."""
+
+PACKAGES: Mapping[tuple[str, str], str] = {
+    **{("approval_policy", name): "codex-approval-standard" for name in STANDARD_POLICIES},
+    **{
+        ("provider", name): "codex-provider-openai-compatible"
+        for name in ("openrouter", "gemini", "mistral", "deepseek", "xai", "groq")
+    },
+    ("sandbox", "landlock"): "codex-sandbox-linux",
+}
+"""What to install for a part whose package is not called after it, by the part's kind and name."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 

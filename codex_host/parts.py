@@ -20,7 +20,6 @@ questions: ignore those you do not know.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -30,8 +29,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from codex_host import server_errors
 from codex_host.actions import Action, Ask, Denial, Exec, FileDiff, Outcome, Ran, ReviewContext, Verdict
-from codex_host.errors import AuthenticationError, ModelError
+from codex_host.errors import ModelError
 from codex_host.events import Ending, Event, Notice, TaskEnded
 from codex_host.items import Item, Json, ModelEvent, Request, ToolCall, ToolResult, ToolSpec, Usage
 from codex_host.permissions import Fence, Guarantee
@@ -199,32 +199,7 @@ class WireApi(ABC):
         The default reads `{"error": {"message", "code", "type"}}`, which most servers send, and decides by the status.
         The host itself obeys `Retry-After`, where the error may be retried at all.
         """
-        message, code = _server_message(body)
-        text = f"the server answered {status}: {message or 'it gave no reason'}"
-        words = f"{code} {message}".lower()
-        if status in (401, 403):
-            return AuthenticationError(text)
-        if status == 429:
-            return ModelError(text, kind="quota" if "quota" in words else "rate")
-        if status >= 500 or status == 408:
-            return ModelError(text, kind="server")
-        too_long = "context_length" in words or "context length" in words or "context window" in words
-        return ModelError(text, kind="too-long" if too_long else "request")
-
-
-def _server_message(body: bytes) -> tuple[str, str]:
-    """The human part of an error body, else the beginning of its text; and its words for programs."""
-    text = " ".join(body.decode("utf-8", "replace").split())
-    try:
-        data = json.loads(text)
-    except ValueError:
-        return text[:500], ""
-    error = data.get("error", data) if isinstance(data, dict) else data
-    code = ""
-    if isinstance(error, dict):
-        code = f"{error.get('code')} {error.get('type')}"
-        error = error.get("message") or error.get("detail") or error
-    return error if isinstance(error, str) else json.dumps(error)[:500], code
+        return server_errors.from_reply(status, body)
 
 
 # --- Sandboxes: holding a command back ----------------------------------------------------------------------------

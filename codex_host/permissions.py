@@ -27,6 +27,7 @@ __all__ = [
     "Guarantee",
     "Network",
     "Permissions",
+    "permission_for",
     "resolve",
 ]
 
@@ -164,6 +165,23 @@ class Fence:
     def allows_write(self, path: Path) -> bool:
         """Whether a write to this absolute path is allowed; `path` is taken as real, so resolve it before."""
         return not _below(path, self.hidden) and (self.writable is None or _below(path, self.writable))
+
+
+def permission_for(path: Path, cwd: Path, fence: Fence) -> str | None:
+    """The least `sandbox_permissions` word that would let this real path be written in a session in `cwd`.
+
+    None if the path is hidden: no word changes that.
+    """
+    if _below(path, fence.hidden):
+        return None
+    folder = path if path.is_dir() else next(parent for parent in path.parents if parent.is_dir())
+    if path.is_relative_to(cwd):
+        return "disk-write-cwd"
+    if folder == Path("/tmp"):
+        return "disk-write-platform-global-temp-folder"
+    if folder == Path(folder.anchor):
+        return "disk-full-write-access"
+    return f"disk-write-folder={folder}"
 
 
 def _below(path: Path, roots: Iterable[Path]) -> bool:

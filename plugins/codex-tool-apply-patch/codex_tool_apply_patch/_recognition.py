@@ -1,0 +1,66 @@
+"""Recognising `apply_patch` among commands, as models type it into a shell. Pure.
+
+Only what means the patch and nothing else is recognised: a script with a further command, a pipe or an
+expansion is left to the shell, so nothing that the model asked for is silently dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from codex_host.actions import Exec, Patch
+from codex_tool_apply_patch._language import parse
+
+__all__ = ["recognise"]
+
+_SHELLS = frozenset(f"{folder}{shell}" for folder in ("", "/bin/", "/usr/bin/") for shell in ("bash", "sh"))
+_SCRIPT = re.compile(
+    r"""
+    \s*
+    (?: cd [ \t]+ (?: '(?P<single>[^'\n]+)' | "(?P<double>[^"$`\\\n]+)" | (?P<bare>[\w./@%+:,-]+) )
+        [ \t]* && \s* )?
+    apply_patch [ \t]* <<(?P<tabs>-?) [ \t]*
+    (?: '(?P<end1>[^'\n]+)' | "(?P<end2>[^"$`\\\n]+)" | \\?(?P<end3>\w+) ) [ \t]*\r?\n
+    (?P<rest> .*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def recognise(command: Exec) -> Patch | None:
+    """The patch that a command applies, relative to where it would run; None if it does something else.
+
+    Raises ToolError if it is an apply_patch whose patch is invalid.
+    """
+    match command.argv:
+        case ("apply_patch", text):
+            return parse(text, command.cwd)
+        case (shell, "-lc" | "-c", script) if shell in _SHELLS:
+            return _from_script(script, command)
+        case _:
+            return None
+
+
+def _from_script(script: str, command: Exec) -> Patch | None:
+    """The heredoc's body as a patch, if the script is nothing but this one command."""
+    found = _SCRIPT.fullmatch(script)
+    if found is None:
+        return None
+    folder = found["single"] or found["double"] or found["bare"] or "."
+    if folder.startswith("-"):
+        return None  # an option of cd, or `cd -`
+    end = found["end1"] or found["end2"] or found["end3"]
+    body = []
+    lines = iter(found["rest"].split("\n"))
+    for line in lines:
+        if found["tabs"]:
+            line = line.lstrip("\t")
+        if line.removesuffix("\r") == end:
+            break
+        body.append(line)
+    if any(line.strip() for line in lines):
+        return None
+    # As the shell's own `cd` does, `..` goes back over a link by name.
+    return parse("\n".join(body), Path(os.path.normpath(command.cwd / folder)))
