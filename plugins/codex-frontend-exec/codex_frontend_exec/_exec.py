@@ -1,0 +1,81 @@
+"""The frontend itself: where the prompt comes from, the run, and where the answer goes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codex_frontend_exec._progress import Progress
+from codex_host.config import STANDARD_POLICIES, Config
+from codex_host.errors import UsageError, WorkspaceError
+from codex_host.events import Ending, EndingKind
+from codex_host.parts import Frontend, Host
+
+__all__ = ["Exec"]
+
+
+class Exec(Frontend):
+    """Run one prompt without asking anything: progress goes to standard error, the answer to standard output.
+
+    The three standard approval policies are replaced by `never`; another configured one stays, and each question it
+    asks counts as refused.
+    """
+
+    def parameters(self) -> Sequence[click.Parameter]:
+        return [
+            click.Argument(["prompt"], required=False),
+            click.Option(
+                ["--color"],
+                type=click.Choice(["always", "never", "auto"]),
+                default="auto",
+                help="Colours in the progress; `auto` asks the terminal and NO_COLOR.",
+            ),
+        ]
+
+    def settings(self, options: Mapping[str, Any], config: Config) -> Mapping[str, Any]:
+        return {"approval_policy": "never"} if config.approval_policy in STANDARD_POLICIES else {}
+
+    async def run(self, host: Host, options: Mapping[str, Any]) -> Ending | None:
+        prompt = _prompt(options["prompt"])
+        if not options["skip_git_repo_check"] and not _in_git_work_tree(host.cwd):
+            raise WorkspaceError(
+                f"{host.cwd} is in no git work tree, so changes could not be taken back; "
+                "run `git init` there, or add --skip-git-repo-check"
+            )
+        progress = Progress(sys.stderr, colour=_colour(options["color"]))
+        async with host.open(progress) as conversation:
+            ending = await conversation.submit(prompt)
+        progress.summary(ending)
+        if ending.kind is EndingKind.ANSWERED:
+            print(ending.message, flush=True)
+        return ending
+
+
+def _prompt(given: str | None) -> str:
+    """The prompt from the command line; from standard input for `-`, or if there is none and it is no terminal."""
+    if given is not None and given != "-":
+        prompt = given
+    elif sys.stdin is None or (given is None and sys.stdin.isatty()):
+        raise UsageError("there is no prompt; give it as an argument, or on standard input with `codex exec -`")
+    else:
+        prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
+    if not prompt.strip():
+        raise UsageError("the prompt is empty")
+    return prompt
+
+
+def _in_git_work_tree(folder: Path) -> bool:
+    """Whether the folder or one above it has an entry `.git`; git itself is not needed for that."""
+    return any(os.path.lexists(ancestor / ".git") for ancestor in (folder, *folder.parents))
+
+
+def _colour(choice: str) -> bool:
+    """Whether progress is coloured (no-color.org)."""
+    if choice == "auto":
+        return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return choice == "always"

@@ -1,0 +1,152 @@
+"""Progress for people: each event as lines on standard error, neutralised."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from codex_host.actions import Action, Exec, Failed, FileDiff, Outcome, Patch, Patched, Ran, Refused, Use, Used
+from codex_host.events import (
+    ActionEnded,
+    ActionStarted,
+    CallFailed,
+    Ending,
+    EndingKind,
+    Event,
+    MessageDone,
+    Notice,
+    NoticeLevel,
+    ReasoningSummaryDone,
+    ReplyDiscarded,
+    SessionStarted,
+    TaskEnded,
+    TaskStarted,
+)
+from codex_host.parts import Audience
+from codex_host.text import command_line, duration, neutralise, shorten, visible
+
+__all__ = ["Progress"]
+
+LINES = 20
+"""Lines of a command's output that are shown."""
+_BOLD, _DIM, _RED, _GREEN, _MAGENTA, _CYAN = "1", "2", "31", "32", "35", "36"
+_LETTERS = {"add": "A", "update": "M", "delete": "D"}
+
+
+class Progress(Audience):
+    """Prints what happens. Nobody answers questions, so each counts as refused."""
+
+    def __init__(self, stream: TextIO, *, colour: bool) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._refused: list[str] = []
+
+    def show(self, event: Event) -> None:
+        match event:
+            case SessionStarted():
+                self._session(event)
+            case TaskStarted(_, prompt):
+                self._line("user", _CYAN, neutralise(prompt))
+            case MessageDone(text):
+                self._line("codex", _MAGENTA, neutralise(text))
+            case ReasoningSummaryDone(text):
+                self._line("thinking", _DIM, neutralise(text))
+            case ActionStarted(_, action, files):
+                self._action(action, files, outside=event.outside)
+            case ActionEnded(_, action, outcome):
+                self._outcome(action, outcome)
+            case CallFailed(_, tool, reason):
+                self._line(f"{visible(tool)} failed", _RED, neutralise(reason))
+            case Notice(message, level):
+                self._line("warning" if level is NoticeLevel.WARNING else "note", _DIM, neutralise(message))
+            case ReplyDiscarded():
+                self._line("note", _DIM, "what was said last is void, the model is asked again")
+            case TaskEnded(usage=usage):
+                self._line("tokens", _DIM, f"{usage.input} in ({usage.cached_input} cached), {usage.output} out")
+            case _:
+                pass
+
+    def summary(self, ending: Ending) -> None:
+        """The last lines: what was refused on the way, and what went wrong."""
+        for refusal in self._refused:
+            self._line("refused", _RED, refusal)
+        if any("--full-auto" in refusal for refusal in self._refused):
+            self._line("hint", _DIM, "`codex exec --full-auto` lets it write to the working folder")
+        if ending.kind is not EndingKind.ANSWERED:
+            self._line("error", _RED, neutralise(ending.message))
+
+    def _session(self, event: SessionStarted) -> None:
+        sandbox = event.sandbox or "none"
+        granted = ", ".join(event.permissions) or "nothing"
+        self._line("codex", _BOLD, f"{event.model} at {event.provider}, in {visible(str(event.cwd))}")
+        self._line("may", _DIM, f"{granted} (sandbox: {sandbox}; approval: {event.approval_policy})")
+
+    def _action(self, action: Action, files: tuple[FileDiff, ...], *, outside: bool) -> None:
+        match action:
+            case Exec(argv, cwd):
+                where = " outside the sandbox" if outside else ""
+                self._line(f"exec{where}", _MAGENTA, f"{command_line(argv)} in {visible(str(cwd))}")
+            case Patch():
+                self._line("apply_patch", _MAGENTA, ", ".join(_named(file) for file in files))
+                for file in files:
+                    self._diff(file)
+            case Use(tool, arguments):
+                self._line("tool", _MAGENTA, f"{visible(tool)}({visible(shorten(arguments, 200))})")
+
+    def _outcome(self, action: Action, outcome: Outcome) -> None:
+        match outcome:
+            case Ran(exit_code, output, seconds):
+                self._line(f"{_ended(outcome)} in {duration(seconds)}", _GREEN if exit_code == 0 else _RED, "")
+                self._block(neutralise(output.text).splitlines()[:LINES])
+                if outcome.denial is not None:
+                    self._line("denied", _RED, f"{visible(outcome.denial.what)}: {outcome.denial.rule}")
+            case Patched(files):
+                self._line("applied", _GREEN, ", ".join(_named(file) for file in files))
+            case Used(result):
+                self._block(neutralise(result.text).splitlines()[:LINES])
+            case Refused(by, reason):
+                what = _described(action)
+                self._refused.append(f"{what}: {neutralise(reason)}")
+                self._line(f"refused by {by}", _RED, f"{what}: {neutralise(reason)}")
+            case Failed(reason):
+                self._line("failed", _RED, neutralise(reason))
+
+    def _diff(self, file: FileDiff) -> None:
+        for line in neutralise(file.diff).splitlines():
+            colour = _GREEN if line.startswith("+") else _RED if line.startswith("-") else _DIM
+            self._write(self._painted(f"    {line}", colour))
+
+    def _block(self, lines: list[str]) -> None:
+        for line in lines:
+            self._write(self._painted(f"    {line}", _DIM))
+
+    def _line(self, label: str, colour: str, text: str) -> None:
+        self._write(f"{self._painted(label, colour)}{': ' + text if text else ''}")
+
+    def _painted(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and text else text
+
+    def _write(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+
+def _ended(outcome: Ran) -> str:
+    if outcome.timed_out:
+        return "timed out"
+    if outcome.exit_code < 0:
+        return f"ended by signal {-outcome.exit_code}"
+    return f"exited {outcome.exit_code}" if outcome.exit_code else "succeeded"
+
+
+def _named(file: FileDiff) -> str:
+    moved = f" -> {visible(str(file.moved_to))}" if file.moved_to else ""
+    return f"{_LETTERS.get(file.kind, file.kind)} {visible(str(file.path))}{moved}"
+
+
+def _described(action: Action) -> str:
+    match action:
+        case Exec(argv):
+            return command_line(argv)
+        case Patch(changes):
+            return "apply_patch " + ", ".join(visible(str(change.path)) for change in changes)
+        case Use(tool):
+            return visible(tool)
