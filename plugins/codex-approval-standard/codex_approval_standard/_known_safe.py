@@ -1,0 +1,143 @@
+"""Which commands are known to only read.
+
+Known to be safe is a command, given as plain argv, that neither changes a file nor starts another program,
+whatever its other arguments are. Where a program has few harmful options they are listed; where the harmless
+ones are easier to name (`find`, `git branch`) those are listed instead, so that an option nobody thought of
+is asked for. A false alarm costs a question, the opposite a file: in doubt there is an objection.
+
+What the user's or the repository's own configuration makes git run (a file system monitor, a text converter)
+is not looked at; it stays inside the sandbox like the command itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+__all__ = ["objection"]
+
+
+def objection(argv: Sequence[str]) -> str | None:
+    """Why a command is not known to only read, for a person; None if it is known.
+
+    The program must be a bare name: `/tmp/ls` or `./ls` can be anything.
+    """
+    if not argv:
+        return "the command is empty"
+    program, *arguments = argv
+    examine = _PROGRAMS.get(program)
+    if examine is None:
+        return f"`{program}` is not on the list of commands that only read"
+    return examine(arguments)
+
+
+def _anything(arguments: Sequence[str]) -> str | None:
+    return None
+
+
+def _ripgrep(arguments: Sequence[str]) -> str | None:
+    # --pre, --hostname-bin and -z start other programs. Short options can stand together: -nz.
+    for argument in arguments:
+        if _means(argument, "--pre", "--hostname-bin", "--search-zip") or re.match("-[^-]*z", argument):
+            return f"`rg {argument}` can start another program"
+    return None
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_FIND_TESTS = _words(
+    "-name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -lname -ilname "
+    "-type -xtype -size -empty -perm -readable -writable -executable -links -inum -samefile -fstype "
+    "-newer -anewer -cnewer -newermt -mtime -mmin -atime -amin -ctime -cmin -daystart "
+    "-user -group -uid -gid -nouser -nogroup -depth -d -maxdepth -mindepth -prune -quit -xdev -mount "
+    "-follow -noleaf -H -L -P -E -true -false -not -a -and -o -or -print -print0 -printf -ls"
+)
+_FIND_VALUES = re.compile(r"-[0-9]+[a-zA-Z]?|-[ugoa]*[=+][rwxXst]+")  # as in -mtime -2, -perm -u=x
+
+
+def _find(arguments: Sequence[str]) -> str | None:
+    for argument in arguments:
+        harmless = argument in _FIND_TESTS or _FIND_VALUES.fullmatch(argument)
+        if argument.startswith("-") and not harmless:
+            return f"`find {argument}` is not known to only read"
+    return None
+
+
+_SED_LINES = re.compile(r"[0-9]+(,[0-9]+)?p")
+
+
+def _sed(arguments: Sequence[str]) -> str | None:
+    match arguments:
+        case ["-n", script, file] if _SED_LINES.fullmatch(script) and file and not file.startswith("-"):
+            return None
+    return "of `sed` only `sed -n N,Mp FILE` is known to only read"
+
+
+def _git(arguments: Sequence[str]) -> str | None:
+    match arguments:
+        case ["branch", *rest]:
+            return _git_branch(rest)
+        case ["status" | "log" | "diff" | "show" as verb, *rest]:
+            return _git_reading(verb, rest)
+        case [verb, *_]:
+            return f"`git {verb}` is not on the list of commands that only read"
+    return "`git` alone is not on the list of commands that only read"
+
+
+def _git_reading(verb: str, arguments: Sequence[str]) -> str | None:
+    for argument in arguments:
+        if _means(argument, "--output", "--output-directory") or argument.startswith("-o"):
+            return f"`git {verb} {argument}` can write a file"
+        if _means(argument, "--ext-diff", "--help") or _asks_for_signature(argument):
+            return f"`git {verb} {argument}` can start another program"
+    return None
+
+
+_BRANCH_LISTS = _words("--list --contains --no-contains --merged --no-merged --points-at")
+_BRANCH_SHOWS = _words(
+    "-a --all -r --remotes -v -vv --verbose -i --ignore-case --show-current "
+    "--color --no-color --column --no-column --no-abbrev"
+)
+_BRANCH_VALUES = _words(
+    "--contains --no-contains --merged --no-merged --points-at --sort --format --color --abbrev"
+)
+
+
+def _git_branch(arguments: Sequence[str]) -> str | None:
+    # A name makes `git branch` create that branch, unless an option says that it is a pattern to list by.
+    lists = any(argument.partition("=")[0] in _BRANCH_LISTS for argument in arguments)
+    for argument in arguments:
+        option, equals, _ = argument.partition("=")
+        if not argument.startswith("-"):
+            harmless = lists
+        elif equals:
+            harmless = option in _BRANCH_VALUES and not _asks_for_signature(argument)
+        else:
+            harmless = option in _BRANCH_LISTS | _BRANCH_SHOWS
+        if not harmless:
+            return f"`git branch {argument}` is not known to only list branches"
+    return None
+
+
+def _asks_for_signature(argument: str) -> bool:
+    """Whether git would start gpg to answer this option."""
+    return "signature" in argument or "%G" in argument
+
+
+def _means(argument: str, *options: str) -> bool:
+    """Whether an argument is one of these long options, also when it is abbreviated as git does and given
+    with `=`.
+    """
+    word = argument.partition("=")[0]
+    return len(word) > 2 and any(option.startswith(word) for option in options)
+
+
+_PROGRAMS: dict[str, Callable[[Sequence[str]], str | None]] = {
+    **dict.fromkeys(("cat", "cd", "echo", "grep", "head", "ls", "pwd", "tail", "wc", "which"), _anything),
+    "find": _find,
+    "git": _git,
+    "rg": _ripgrep,
+    "sed": _sed,
+}
