@@ -49,8 +49,9 @@ def main(command: str = "", *arguments: str) -> None:
     """Run one command; the exit code is that of its program, the worst if there are several."""
     if command not in {*PROGRAMS, "build"}:
         sys.exit(__doc__)
-    if Path(sys.prefix).resolve() == VENV:  # it has no pip, and cannot be replaced by the Python that it runs
-        os.execv(sys._base_executable, [sys._base_executable, *sys.argv])  # type: ignore[attr-defined]
+    python = os.path.realpath(sys.executable)
+    if Path(sys.prefix).resolve() == VENV and VENV not in Path(python).parents:
+        os.execv(python, [python, *sys.argv])  # .venv has no pip, and cannot replace the Python that it runs
     set_up()
     if command not in {"demo", "run"}:  # codex works in the folder where it is started
         os.chdir(ROOT)

@@ -9,21 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from codex_host import __version__
 
-if TYPE_CHECKING:
-    import click
-
 __all__ = ["main"]
-
-HOST_COMMANDS = {
-    "plugins": "List the installed plugins, and find out about one.",
-    "sandbox": "Run a command in the sandbox.",
-    "debug": "The sandbox commands under their old names.",
-}
-"""The host's own words, with their help lines; each is a module of `codex_host._commands`."""
 
 
 def main() -> None:
@@ -65,16 +54,16 @@ def _run(arguments: list[str]) -> int:
 
 
 def with_frontend(arguments: Sequence[str]) -> list[str]:
-    """The same words with the frontend's name in front, where the user left it out: `codex [OPTIONS] [PROMPT]`.
+    """The same words with an empty one where the user left out a frontend's name: `codex [OPTIONS] [PROMPT]`.
 
-    `--frontend NAME ...` is `NAME ...`. A first word that is an option, follows `--` or contains a space is no name, so
-    the default frontend gets everything; its place is marked by an empty word.
+    A first word that is an option, follows `--` or contains a space is no name, so everything goes to the frontend that
+    `--frontend NAME` says, else to the default one.
     """
     first = arguments[0] if arguments else ""
     if first == "--frontend" and len(arguments) > 1:
-        return list(arguments[1:])
+        return [*arguments[:2], "", *arguments[2:]]
     if first.startswith("--frontend="):
-        return [first.partition("=")[2], *arguments[1:]]
+        return [first, "", *arguments[1:]]
     if first in ("--help", "-h", "--version", "-V", "--frontend"):
         return list(arguments)
     if not first or first.startswith("-") or " " in first:

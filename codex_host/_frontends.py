@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,13 @@ def sandbox_options() -> list[click.Parameter]:
     """The options that say what commands may touch; for frontends and for `codex sandbox run`."""
     presets = ["read-only", "workspace-write", "danger-full-access"]
     return [
-        click.Option(["-s", "--sandbox-permission", "permissions"], multiple=True, help="Grant this permission (repeatable)."),
+        click.Option(
+            ["-s", "--sandbox-permission", "permissions"], multiple=True, help="Grant this permission (repeatable)."
+        ),
         click.Option(["--sandbox", "sandbox_mode"], type=click.Choice(presets), help="A preset of permissions."),
-        click.Option(["--sandbox-backend"], metavar="NAME", help="The sandbox to use; `auto` takes the first that works."),
+        click.Option(
+            ["--sandbox-backend"], metavar="NAME", help="The sandbox to use; `auto` takes the first that works."
+        ),
         click.Option(["--full-auto"], is_flag=True, help="Let commands write to the working and the temporary folder."),
     ]
 
@@ -78,7 +81,10 @@ def frontend_command(plugins: Plugins, name: str) -> click.Command:
 
 
 def default_frontend(plugins: Plugins) -> str:
-    """The frontend that `codex` without a word starts. Raises PluginError if it is not there, UsageError without a terminal."""
+    """The frontend that `codex` without a word starts.
+
+    Raises PluginError if it is not installed, and UsageError if it needs a terminal and there is none.
+    """
     name: str = PluginCommandContext().config.frontend
     if name not in plugins.names("frontend"):
         raise PluginError(
@@ -93,10 +99,10 @@ def default_frontend(plugins: Plugins) -> str:
 def _run_frontend(found: Found, options: Mapping[str, Any]) -> int:
     """Configure the host as the options say, run the frontend, and return the exit code."""
     from codex_host._host import Host
-    from codex_host._layers import Layer, codex_home, load
+    from codex_host._layers import Layer, codex_home, current_folder, load
     from codex_host._tree import become_subreaper
 
-    here = _here()
+    here = current_folder()
     cwd = here / (options["cwd"] or ".")
     flags = {key: options[key] for key in ("model", "model_provider") if options[key]}
     flags |= {"disable_response_storage": True} if options["disable_response_storage"] else {}
@@ -110,15 +116,10 @@ def _run_frontend(found: Found, options: Mapping[str, Any]) -> int:
     return _until_signalled(lambda: found.part.run(host, options))
 
 
-def _here() -> Path:
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        raise UsageError("the current folder does not exist any more; change to one that does") from None
-
-
 def _until_signalled(run: Callable[[], Any]) -> int:
     """Run a frontend in an event loop of its own; SIGINT and SIGTERM cancel it, and are its exit code then."""
+    import asyncio  # here, since looking at commands and their options needs no loop
+
     received: list[int] = []
 
     async def watched() -> Any:
@@ -139,7 +140,9 @@ def _until_signalled(run: Callable[[], Any]) -> int:
 
     try:
         ending = asyncio.run(watched())
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
+        if not received:
+            raise CodexError("the run was cancelled from within; this is a bug, please report it") from error
         ending = None
     if received:
         return 128 + received[0]

@@ -5,15 +5,25 @@ from __future__ import annotations
 import difflib
 import importlib
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import click
 
 from codex_host import __version__
-from codex_host._cli import HOST_COMMANDS
 from codex_host._plugins import Plugins, summary
 from codex_host.errors import PluginError
 
-__all__ = ["group"]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["HOST_COMMANDS", "group"]
+
+HOST_COMMANDS = {
+    "plugins": "List the installed plugins, and find out about one.",
+    "sandbox": "Run a command in the sandbox.",
+    "debug": "The sandbox commands under their old names.",
+}
+"""The host's own words, with their help lines; each is a module of `codex_host._commands`."""
 
 
 def group() -> click.Group:
@@ -22,7 +32,10 @@ def group() -> click.Group:
         "codex",
         help="A coding agent for the terminal. `codex exec PROMPT` works without asking; see `codex exec --help`.",
         context_settings={"help_option_names": ["-h", "--help"]},
-        params=[click.Option(["-V", "--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version)],
+        params=[
+            click.Option(["-V", "--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version),
+            click.Option(["--frontend"], metavar="NAME", help="Start this frontend; what follows goes to it."),
+        ],
         no_args_is_help=False,
     )
 
@@ -33,7 +46,27 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
         context.exit()
 
 
-class _Codex(click.Group):
+class _Words(click.Group):
+    """A group that knows the help lines of its commands without making them, as click itself would."""
+
+    def help_line(self, word: str) -> str:
+        """What stands beside the word in a list."""
+        raise NotImplementedError
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(word, self.help_line(word)) for word in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        words = [word for word in self.list_commands(ctx) if word.startswith(incomplete)]
+        found = [CompletionItem(word, help=self.help_line(word)) for word in words]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+
+class _Codex(_Words):
     """Finds commands by their words; see the module."""
 
     @cached_property
@@ -41,22 +74,13 @@ class _Codex(click.Group):
         return Plugins()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        words = {*HOST_COMMANDS, *self._plugins.names("frontend")}
-        return sorted(words | {name.partition(".")[0] for name in self._plugins.names("command")})
+        return sorted({*HOST_COMMANDS, *self._plugins.names("frontend"), *_words_after(self._plugins, "")})
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, self._help_line(name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-    def _help_line(self, name: str) -> str:
-        if name in HOST_COMMANDS:
-            return HOST_COMMANDS[name]
-        for kind in ("frontend", "command"):
-            for full in self._plugins.names(kind):
-                if full.partition(".")[0] == name:
-                    return summary(self._plugins.entry(kind, full))
-        return ""
+    def help_line(self, word: str) -> str:
+        if word in HOST_COMMANDS:
+            return HOST_COMMANDS[word]
+        kind = "frontend" if word in self._plugins.names("frontend") else "command"
+        return _help_line(self._plugins, kind, word)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in HOST_COMMANDS:
@@ -66,45 +90,63 @@ class _Codex(click.Group):
             from codex_host._frontends import frontend_command
 
             return frontend_command(self._plugins, cmd_name)
-        if cmd_name in self._plugins.names("command"):
-            return self._plugins.part("command", cmd_name).part  # type: ignore[no-any-return]
-        nested = [name for name in self._plugins.names("command") if name.startswith(f"{cmd_name}.")]
-        return _Nested(self._plugins, cmd_name, nested) if nested else None
+        return _plugin_command(self._plugins, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        word, rest = args[0], args[1:]
-        if not word:
-            from codex_host._frontends import default_frontend
+        from codex_host._frontends import PluginCommandContext, default_frontend, frontend_command
 
-            word = default_frontend(self._plugins)
+        word, rest = args[0], args[1:]
+        ctx.obj = ctx.obj or PluginCommandContext()
+        if not word:
+            name = ctx.params["frontend"] or default_frontend(self._plugins)
+            return name, frontend_command(self._plugins, name), rest
         command = self.get_command(ctx, word)
         if command is None:
             near = difflib.get_close_matches(word, self.list_commands(ctx), 1)
-            hint = f"did you mean {near[0]!r}?" if near else "see `codex --help`"
+            hint = f"did you mean {near[0]!r}?" if near else "see `codex --help`."
             ctx.fail(f"no command called {word!r}; {hint} A prompt of one word goes after `--`, or to `codex exec`.")
-        if ctx.obj is None:
-            from codex_host._frontends import PluginCommandContext
-
-            ctx.obj = PluginCommandContext()
         return word, command, rest
 
 
-class _Nested(click.Group):
-    """Commands whose names share the word before a dot; several distributions may add to it."""
+class _Nested(_Words):
+    """Commands whose names begin with the same words before a dot; several distributions may add to them."""
 
-    def __init__(self, plugins: Plugins, name: str, full_names: list[str]) -> None:
-        super().__init__(name)
+    def __init__(self, plugins: Plugins, name: str) -> None:
+        super().__init__(name.rpartition(".")[2])
         self._plugins = plugins
-        self._full_names = {full.partition(".")[2]: full for full in full_names}
+        self._prefix = f"{name}."
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self._full_names)
+        return sorted(_words_after(self._plugins, self._prefix))
+
+    def help_line(self, word: str) -> str:
+        return _help_line(self._plugins, "command", self._prefix + word)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        full = self._full_names.get(cmd_name)
-        try:
-            return None if full is None else self._plugins.part("command", full).part
-        except PluginError as error:
-            ctx.fail(str(error))
+        return _plugin_command(self._plugins, self._prefix + cmd_name)
+
+
+def _words_after(plugins: Plugins, prefix: str) -> set[str]:
+    """The next word of each command of a plugin whose name begins so."""
+    names = (name.removeprefix(prefix) for name in plugins.names("command") if name.startswith(prefix))
+    return {name.partition(".")[0] for name in names}
+
+
+def _plugin_command(plugins: Plugins, name: str) -> click.Command | None:
+    """The command of that name, or the group of those below it; None if there is neither. Raises PluginError."""
+    if name in plugins.names("command"):
+        command: click.Command = plugins.part("command", name).part
+        return command
+    return _Nested(plugins, name) if _words_after(plugins, f"{name}.") else None
+
+
+def _help_line(plugins: Plugins, kind: str, name: str) -> str:
+    """The summary of the distribution that has this word, else of the first that has one below it."""
+    names = plugins.names(kind)
+    full = name if name in names else next(other for other in names if other.startswith(f"{name}."))
+    try:
+        return summary(plugins.entry(kind, full))
+    except PluginError as error:  # two have it; whoever types the word is told to choose
+        return f"({error})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -93,7 +92,7 @@ class _Opening:
 
     async def opened(self) -> Opened:
         """The session, ready for its first task, and what leaves it."""
-        session_id = str(uuid.uuid4())
+        session_id = _new_id()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._temporary.remove)
             stack.push_async_callback(self._finish_watchers)
@@ -252,6 +251,14 @@ async def _tools_of(found: Found, stack: contextlib.AsyncExitStack, workbench: W
             return tools
     except ConfigError as error:
         raise ConfigError(f"{found.origin}: {error}") from error
+
+
+def _new_id() -> str:
+    """A new session's id: a UUID of version 7 (RFC 9562), which holds the time, so that ids sort by it."""
+    random = uuid.uuid4().int
+    milliseconds = time.time_ns() // 10**6
+    bits = milliseconds << 80 | 7 << 76 | (random >> 64 & 0xFFF) << 64 | 2 << 62 | random & (1 << 62) - 1
+    return str(uuid.UUID(int=bits))
 
 
 def _has_home() -> bool:

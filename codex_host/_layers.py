@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from codex_host.config import KEYS, PROFILE_KEYS, Config
-from codex_host.errors import ConfigError
+from codex_host.errors import ConfigError, UsageError
 
-__all__ = ["Layer", "Layers", "codex_home", "load"]
+__all__ = ["Layer", "Layers", "codex_home", "current_folder", "load"]
 
 _BY_NAME = {key.name: key for key in KEYS}
 _SANDBOX = ("sandbox_permissions", "sandbox_mode")
@@ -64,6 +64,14 @@ def codex_home(environ: Mapping[str, str]) -> Path:
         raise ConfigError("there is no home folder to keep settings in; set CODEX_HOME to a folder") from None
 
 
+def current_folder() -> Path:
+    """The folder that the process is in, which somebody may have removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder does not exist any more; change to one that does") from None
+
+
 def load(
     home: Path,
     environ: Mapping[str, str],
@@ -78,7 +86,7 @@ def load(
     """
     file = home / "config.toml"
     user = _read(file)
-    base = Path.cwd()
+    base = current_folder()
     typed = Layer("-c", _assigned(assignments), base)
     chosen = profile or typed.values.get("profile") or user.get("profile")
     layers = [Layer("the environment", _from_environment(environ), base)]

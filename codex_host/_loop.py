@@ -169,13 +169,13 @@ def show_item(session: Session, item: Item) -> None:
 
 async def answer(session: Session, call: ToolCall) -> ToolOutput:
     """Run one tool call; what goes wrong in it is told to the model, never raised."""
-    offered = session.tools.get(call.name)
+    offered = session.offered(call.name)
     try:
         if offered is None:
             known = ", ".join(session.tools) or "none"
             raise ToolError(f"there is no tool called {call.name!r}; the tools are: {known}")
         if offered.tool.spec.effects is Effects.OUTSIDE:
-            outcome = await session.workbench.perform(call.call_id, Use(call.name, call.arguments))
+            outcome = await session.workbench.perform(call.call_id, Use(offered.tool.spec.name, call.arguments))
             return ToolOutput(call.call_id, used(outcome))
         with guarded(offered.origin, f"in the tool {call.name!r}"):
             return ToolOutput(call.call_id, await offered.tool.call(call))

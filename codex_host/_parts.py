@@ -83,6 +83,6 @@ def _field(name: str, key: str, value: Any) -> Any:
         else isinstance(value, dict) and all(isinstance(element, str) for element in value.values())
     )
     if not fits:
-        wanted = {"int": "a whole number", "str": "a text"}.get(kind.split(" ")[0], "a table of texts")
+        wanted = {"int": "a whole number that is not negative", "str": "a text"}.get(kind.split(" ")[0], "a table of texts")
         raise ConfigError(f"{where}: expected {wanted}, got {value!r}")
     return value

@@ -40,6 +40,11 @@ class Session:
     store: Found | None
     transcript: Transcript = field(default_factory=Transcript)
 
+    def offered(self, name: str) -> OfferedTool | None:
+        """The tool that a call means, by its name or a synonym of it."""
+        synonyms = (offered for offered in self.tools.values() if name in offered.tool.synonyms)
+        return self.tools.get(name) or next(synonyms, None)
+
     def request(self) -> Request:
         """The next request: what the server does not know yet, or everything where it keeps nothing."""
         store = self.model.wire.remembers and not self.config.disable_response_storage

@@ -128,7 +128,8 @@ class Workbench:
             case Refuse(reason):
                 return Refused(self.policy.name, reason), False
             case Ask(reason):
-                return await self._asked(Approval(call_id, action, reason, files)), True
+                outside = isinstance(action, Exec) and not _held(context)
+                return await self._asked(Approval(call_id, action, reason, files, outside)), True
 
     def _verdict(self, action: Action, context: ReviewContext) -> Verdict:
         """The policy's verdict; closed where it fails, and where nothing would hold a command back."""
@@ -137,8 +138,8 @@ class Workbench:
                 verdict: Verdict = self.policy.part.review(action, context)
         except CodexError as error:
             return Refuse(str(error))
-        held = context.sandboxed or context.fence.open or not isinstance(action, Exec) or context.granted(action)
-        if isinstance(verdict, Run) and not held:
+        loose = isinstance(action, Exec) and not _held(context) and not context.granted(action, outside=True)
+        if isinstance(verdict, Run) and loose:
             return Ask("no sandbox works here, so nothing would hold this command back")
         return verdict
 
@@ -244,6 +245,11 @@ class Workbench:
             return refused
         self.show(ActionStarted(call_id, use))
         return Used(await self.tools[use.tool].call(ToolCall(call_id, use.tool, use.arguments)))
+
+
+def _held(context: ReviewContext) -> bool:
+    """Whether a command runs as the user wants it confined: in a sandbox, or in none since everything is granted."""
+    return context.sandboxed or context.fence.open
 
 
 def _with_reason(refused: Refused, choice: Choice) -> Refused:

@@ -102,7 +102,7 @@ class ToolCall:
         """The arguments as a JSON object. Raises ToolError, worded for the model, if they are none."""
         try:
             data = json.loads(self.arguments or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ToolError(f"the arguments of {self.name} are not valid JSON: {error}") from None
         if not isinstance(data, dict):
             raise ToolError(f"the arguments of {self.name} must be a JSON object, not {type(data).__name__}")

@@ -289,7 +289,8 @@ class ApprovalPolicy(ABC):
 class Approval:
     """Question: may this be done?
 
-    `files` is what a patch would change. `outside` says that a yes means running outside the sandbox, after `denial`.
+    `files` is what a patch would change. `outside` says that a yes means running a command with nothing to hold it back:
+    outside the sandbox, after `denial`, or because no sandbox works here (`denial` is None then).
     """
 
     call_id: str
@@ -362,9 +363,13 @@ class Workbench(Protocol):
 
 
 class Tool(ABC):
-    """One tool that the model can call."""
+    """One tool that the model can call.
+
+    `synonyms` are further names that models use for it without having been told; they are answered, not offered.
+    """
 
     spec: ToolSpec
+    synonyms: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     async def call(self, call: ToolCall) -> ToolResult:

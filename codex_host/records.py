@@ -13,14 +13,24 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from codex_host.events import Ending
 from codex_host.items import Item, Usage
 
-__all__ = ["FORMAT", "ItemAdded", "Record", "ReplyCompleted", "SessionBegan", "TaskBegan", "TaskOver", "from_json", "to_json"]
+__all__ = [
+    "FORMAT",
+    "ItemAdded",
+    "Record",
+    "ReplyCompleted",
+    "SessionBegan",
+    "TaskBegan",
+    "TaskOver",
+    "from_json",
+    "to_json",
+]
 
 FORMAT = 1
 """The version of the log's form, in its first record. A reader refuses a higher one."""
@@ -104,7 +114,8 @@ def from_json(data: Any, form: Any = Record) -> Any:
         return Path(data)
     if isinstance(form, type) and issubclass(form, Enum):
         return form(data)
-    if isinstance(form, type) and isinstance(data, (int, float) if form is float else form):
+    number_like = isinstance(data, bool) and form is not bool  # which Python takes for a number
+    if isinstance(form, type) and isinstance(data, (int, float) if form is float else form) and not number_like:
         return data
     raise ValueError(f"expected {getattr(form, '__name__', form)}, got {data!r}")
 
@@ -133,7 +144,7 @@ def _from_object(data: Mapping[str, Any], form: type) -> Any:
         raise ValueError(f"{form.__name__} is incomplete: {error}") from None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(form: type) -> dict[str, Any]:
     """The types of a dataclass's fields; evaluating them costs more than all else."""
     hints = typing.get_type_hints(form)

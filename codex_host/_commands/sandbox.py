@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import click
 from codex_host import _process
 from codex_host._environment import child_environment
 from codex_host._frontends import sandbox_flags, sandbox_options
-from codex_host._layers import codex_home, load
+from codex_host._layers import codex_home, current_folder, load
 from codex_host._parts import LentParts
 from codex_host._plugins import Plugins
 from codex_host._sandbox_choice import candidates, choose, launch_in
@@ -60,9 +60,9 @@ def run_command(name: str, backend: str | None = None) -> click.Command:
 
 
 async def _run(options: Mapping[str, Any], argv: Sequence[str]) -> int:
-    cwd = Path.cwd().resolve()
+    cwd = current_folder().resolve()
     config = load(codex_home(os.environ), os.environ, sandbox_flags(options, cwd)).config
-    temporary = TemporaryFolder(os.environ, [Path.home(), config.home])
+    temporary = TemporaryFolder(os.environ, [*_home(), config.home])
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)  # the command gets it too, and decides
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(temporary.remove)
@@ -76,6 +76,12 @@ async def _run(options: Mapping[str, Any], argv: Sequence[str]) -> int:
             click.echo(f"codex: {argv[0]!r} cannot be executed: {error.strerror}", err=True)
             return NOT_EXECUTABLE
     return code if code >= 0 else 128 - code
+
+
+def _home() -> Iterator[Path]:
+    """The user's home folder, nothing where there is none."""
+    with contextlib.suppress(RuntimeError):
+        yield Path.home()
 
 
 async def _launch(
