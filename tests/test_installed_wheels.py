@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -29,7 +30,7 @@ def run(*command: str | Path, **environment: str) -> str:
         text=True,
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
@@ -59,14 +60,17 @@ def test_wheels_without_an_index_make_a_working_codex(fresh: Path, tmp_path: Pat
     assert not list((tmp_path / "venv").glob("**/site-packages/codex*/**/.*")), "a tool's cache was packed"
 
 
-def test_a_checkout_is_installed_by_path_and_no_name_of_ours_is_looked_up(fresh: Path) -> None:
-    python = fresh / "python"
-    run(python, "-m", "pip", "install", ROOT, *PLUGINS, PIP_CONSTRAINT=str(ROOT / "constraints.txt"))
+def test_a_checkout_and_the_template_beside_it_are_installed_by_path(fresh: Path, tmp_path: Path) -> None:
+    python, template = fresh / "python", tmp_path / "template"
+    shutil.copytree(ROOT / "plugin-template", template)
+    folders = [f"{ROOT}[testing]", *PLUGINS, template]
+    run(python, "-m", "pip", "install", *folders, PIP_CONSTRAINT=str(ROOT / "constraints.txt"))
     run(python, "-m", "pip", "check")
     ours = [line for line in run(python, "-m", "pip", "freeze").splitlines() if line.startswith("codex-")]
-    assert len(ours) == 1 + len(PLUGINS)
-    assert all(" @ file://" in line for line in ours)
+    assert len(ours) == len(folders)
+    assert all(" @ file://" in line for line in ours), "one of our names was looked up in an index"
     assert "demo" in run(fresh / "codex", "--help")
+    assert " passed" in run(python, "-m", "pytest", template)
 
 
 def codex_home(home: Path, base_url: str) -> str:
