@@ -7,6 +7,7 @@ from their metadata, so that `--version`, `--help` and shell completion import n
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +22,17 @@ def main() -> None:
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"codex-host {__version__}\n")
         return
-    sys.exit(_run(arguments))
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    sys.exit(code)
+
+
+def _terminated(number: int, frame: object) -> None:
+    """End like an exception, so that what was opened is closed and temporary folders are removed."""
+    sys.exit(128 + number)
 
 
 def _run(arguments: list[str]) -> int:

@@ -138,12 +138,15 @@ def _until_signalled(run: Callable[[], Any]) -> int:
             loop.add_signal_handler(number, signalled, number)
         return await run()
 
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         ending = asyncio.run(watched())
     except asyncio.CancelledError as error:
         if not received:
             raise CodexError("the run was cancelled from within; this is a bug, please report it") from error
         ending = None
+    finally:
+        signal.signal(signal.SIGTERM, terminated)  # the loop has put the default in its place
     if received:
         return 128 + received[0]
     return ending.exit_code if ending is not None else 0

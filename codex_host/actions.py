@@ -60,9 +60,10 @@ class Exec:
 class Hunk:
     """One replacement in a text file, found by its lines and not by their number.
 
-    Lines have no line ending. `context` are lines to seek first, in order, each after the one before (the `@@` lines
-    of a patch); then `old` is sought from there and replaced by `new`. `at_end` says that `old` stands at the end of the
-    file. An empty `old` inserts after the context, or at the end if there is none or `at_end` is set.
+    Lines have no line ending. `context` are lines to seek first, in order, each after the one before (the
+    `@@` lines of a patch); then `old` is sought from there and replaced by `new`. `at_end` says that `old`
+    stands at the end of the file. An empty `old` inserts after the context, or at the end if there is none or
+    `at_end` is set.
     """
 
     old: tuple[str, ...]

@@ -20,13 +20,15 @@ The module implements the hook of that kind:
 What holds for every hook:
 
 * A hook is a cheap factory. It is called when somebody asks for the name, in the run that needs it and in no other; it
-  returns a part (`codex_host.parts`), which then works by plain method calls. It does not read files or talk to servers.
+  returns a part (`codex_host.parts`), which then works by plain method calls. It does not read files or talk
+  to servers.
 * It takes `name` (the entry's name), and those of `config` (the run's `Config`) and `parts` (other parts, by name) that
   it wants; leave out what you don't need.
 * None means "not mine". The host asks only the module that the metadata names, so a module never answers for a
   name that its own distribution does not claim.
-* What a hook raises is reported with the distribution's name and version. A `CodexError` is for the user and is shown as
-  it is; anything else is a bug of the plugin. Whether the run goes on without the part is said with each hook.
+* What a hook raises is reported with the distribution's name and version. A `CodexError` is for the user and
+  is shown as it is; anything else is a bug of the plugin. Whether the run goes on without the part is said
+  with each hook.
 * Import heavy libraries inside the function that needs them: the module is imported on the way to the first request.
 
 Implementations marked as wrappers are rejected. A plugin that wants to change another part takes a name of its own and
@@ -120,8 +122,8 @@ def codex_session_store(name: str, config: Config, parts: Parts) -> SessionStore
 def codex_toolset(name: str, config: Config, parts: Parts) -> Toolset | None:
     """Make the toolset called `name`.
 
-    Asked of every enabled entry when a session opens; None if the config gives it nothing to offer. A toolset that cannot
-    be made is named, left out, and the user is told.
+    Asked of every enabled entry when a session opens; None if the config gives it nothing to offer. A toolset
+    that cannot be made is named, left out, and the user is told.
     """
 
 

@@ -1,8 +1,9 @@
 """What goes to the model and what comes back.
 
-A conversation is a sequence of items: what the user said, what the model said, thought and asked for, and what its
-tools answered. Later versions may add kinds of items, which a wire that does not know them leaves out. A wire API turns items into a request and a stream of server events into model events; nothing else
-in the host knows how a provider spells them.
+A conversation is a sequence of items: what the user said, what the model said, thought and asked for, and
+what its tools answered. Later versions may add kinds of items, which a wire that does not know them leaves
+out. A wire API turns items into a request and a stream of server events into model events; nothing else in
+the host knows how a provider spells them.
 """
 
 from __future__ import annotations

@@ -289,8 +289,9 @@ class ApprovalPolicy(ABC):
 class Approval:
     """Question: may this be done?
 
-    `files` is what a patch would change. `outside` says that a yes means running a command with nothing to hold it back:
-    outside the sandbox, after `denial`, or because no sandbox works here (`denial` is None then).
+    `files` is what a patch would change. `outside` says that a yes means running a command with nothing to
+    hold it back: outside the sandbox, after `denial`, or because no sandbox works here (`denial` is None
+    then).
     """
 
     call_id: str
@@ -418,9 +419,9 @@ class Instructions(ABC):
     def text(self, cwd: Path, budget: int) -> str | None:
         """The text for a session in `cwd`, or None for nothing. Asked once, when the session opens.
 
-        `budget` is `project_doc_max_bytes`, the most bytes of UTF-8 that texts from the project may have; texts that come
-        with a program or from the user's own folder need not keep to it. If it raises, the text is left out and the
-        user is told.
+        `budget` is `project_doc_max_bytes`, the most bytes of UTF-8 that texts from the project may have;
+        texts that come with a program or from the user's own folder need not keep to it. If it raises, the
+        text is left out and the user is told.
         """
 
 

@@ -191,10 +191,11 @@ def _below(path: Path, roots: Iterable[Path]) -> bool:
 def resolve(permissions: Permissions, cwd: Path, temp: Path, hidden: Iterable[Path] = ()) -> Fence:
     """The fence that a grant means for a session in `cwd`.
 
-    `temp` is the session's own temporary folder, granted by `disk-write-platform-user-temp-folder`; `hidden` are absolute
-    files and folders that no command may read, those that do not exist are left out. Without `disk-full-read-access` the
-    platform's programs and libraries stay readable, beside cwd and the writable roots: nothing would start else. Raises SandboxError for a root that
-    does not exist, is relative, or is `/`, which `disk-full-write-access` would have to say.
+    `temp` is the session's own temporary folder, granted by `disk-write-platform-user-temp-folder`; `hidden`
+    are absolute files and folders that no command may read, those that do not exist are left out. Without
+    `disk-full-read-access` the platform's programs and libraries stay readable, beside cwd and the writable
+    roots: nothing would start else. Raises SandboxError for a root that does not exist, is relative, or is
+    `/`, which `disk-full-write-access` would have to say.
     """
     if permissions.unrestricted:
         return Fence(readable=None, writable=None, network=Network.ALL, temp=None)
@@ -206,9 +207,11 @@ def resolve(permissions: Permissions, cwd: Path, temp: Path, hidden: Iterable[Pa
     if permissions.write_global_temp:
         roots.append(_root(Path("/tmp"), "disk-write-platform-global-temp-folder"))
     roots += [_root(folder, f"disk-write-folder={folder}") for folder in permissions.write_folders]
-    readable = [_root(cwd, "the working directory"), *_system_folders(), *roots]
+    readable = None
+    if not permissions.full_read:
+        readable = tuple(dict.fromkeys([_root(cwd, "the working directory"), *_system_folders(), *roots]))
     return Fence(
-        readable=None if permissions.full_read else tuple(dict.fromkeys(readable)),
+        readable=readable,
         writable=None if permissions.full_write else tuple(dict.fromkeys(roots)),
         hidden=tuple(path.resolve() for path in hidden if path.exists()),
         network=Network.ALL if permissions.full_network else Network.NONE,

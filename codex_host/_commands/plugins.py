@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
-from codex_host._plugins import GENERATION, HOOKS, Plugins, installed, summary
+from codex_host._group import HOST_COMMANDS
+from codex_host._plugins import GENERATION, HOOKS, Entry, Plugins, installed, summary
 
 __all__ = ["command"]
 
@@ -16,20 +19,48 @@ def command() -> None:
 
 @command.command("list", help="List every part that is installed, without importing any.")
 def list_plugins() -> None:
-    """Print one line for each name: kind, name, distribution, version, what it is."""
-    rows = []
-    for entry in sorted(installed(), key=lambda entry: (entry.kind, entry.name)):
-        note = summary(entry)
-        if entry.kind not in HOOKS:
-            note = f"(unknown kind, ignored) {note}"
-        elif entry.generation != GENERATION:
-            note = f"(for plugin interface v{entry.generation}, ignored) {note}"
-        rows.append((entry.kind, entry.name, entry.distribution, entry.version, note))
-    if not rows:
+    """Print one line for each name: kind, name, distribution, version, what it is, and what keeps it from being used."""
+    entries = sorted(installed(), key=lambda entry: (entry.kind, entry.name, entry.distribution))
+    if not entries:
         click.echo("no plugins are installed; pip install the ones you want, for example codex-provider-openai")
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    for row in rows:
-        click.echo("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=False)) + f"  {row[4]}")
+    claims: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.generation == GENERATION:
+            claims.setdefault((entry.kind, entry.name), []).append(entry)
+    rows = [(entry.kind, entry.name, entry.distribution, entry.version) for entry in entries]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row, entry in zip(rows, entries, strict=True):
+        obstacle = _obstacle(entry, claims)
+        note = " ".join([*([f"({obstacle})"] if obstacle else []), summary(entry)])
+        click.echo("  ".join([*(word.ljust(width) for word, width in zip(row, widths, strict=True)), note]))
+
+
+def _obstacle(entry: Entry, claims: Mapping[tuple[str, str], list[Entry]]) -> str:
+    """What keeps an entry from being used; empty if nothing does. `claims` are those of this generation."""
+    if entry.kind not in HOOKS:
+        return "unknown kind, ignored"
+    if entry.generation != GENERATION:
+        return f"for plugin interface v{entry.generation}, ignored"
+    rivals = [other.origin for other in claims[entry.kind, entry.name] if other is not entry]
+    if rivals:
+        return f"claimed by {' and '.join(rivals)} too: uninstall or disable one"
+    if entry.kind not in ("frontend", "command"):
+        return ""
+    hidden = _hidden(entry, claims)
+    way = f", use --frontend {entry.name}" if entry.kind == "frontend" else ", so this one cannot be reached"
+    return hidden + way if hidden else ""
+
+
+def _hidden(entry: Entry, claims: Mapping[tuple[str, str], list[Entry]]) -> str:
+    """What the entry's word on the command line means instead; empty if it means the entry."""
+    words = entry.name.split(".")
+    if words[0] in HOST_COMMANDS:
+        return f"`codex {words[0]}` is the host's own"
+    if entry.kind == "command" and ("frontend", words[0]) in claims:
+        return f"`codex {words[0]}` is a frontend"
+    above = (".".join(words[:count]) for count in range(1, len(words)))
+    taken = next((name for name in above if ("command", name) in claims), None)
+    return f"`codex {taken.replace('.', ' ')}` is a command itself" if taken else ""
 
 
 @command.command("why", help="Say where a part comes from, and whether it can be made.")

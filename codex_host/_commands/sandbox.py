@@ -63,10 +63,10 @@ async def _run(options: Mapping[str, Any], argv: Sequence[str]) -> int:
     cwd = current_folder().resolve()
     config = load(codex_home(os.environ), os.environ, sandbox_flags(options, cwd)).config
     temporary = TemporaryFolder(os.environ, [*_home(), config.home])
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)  # the command gets it too, and decides
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(temporary.remove)
         launch = await _launch(stack, config, Exec(tuple(argv), cwd, None), temporary)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)  # the command gets it, and decides
         try:
             code = await _process.run_attached(launch)
         except FileNotFoundError:
