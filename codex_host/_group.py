@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["HOST_COMMANDS", "group"]
 
 HOST_COMMANDS = {
+    "config": "Look at the settings, find mistakes in them, and trust a project's own.",
+    "models": "List the models that a provider offers.",
     "plugins": "List the installed plugins, and find out about one.",
     "sandbox": "Run a command in the sandbox.",
     "debug": "The sandbox commands under their old names.",

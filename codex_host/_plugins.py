@@ -176,7 +176,7 @@ class Plugins:
         if len(claims) == 1:
             return claims[0]
         if claims:
-            origins = " and ".join(entry.origin for entry in claims)
+            origins = " and ".join(sorted(entry.origin for entry in claims))
             raise PluginError(
                 f"two plugins claim the {_word(kind)} {name!r}: {origins}; uninstall or disable one of them"
             )
@@ -252,15 +252,15 @@ class Plugins:
         try:
             self._manager.register(module)
             _check(self._manager, module, origin)
-        except pluggy.PluginValidationError as error:
-            self._manager.unregister(module)
+        except (pluggy.PluginValidationError, PluginError) as error:
+            if self._manager.is_registered(module):  # some versions of pluggy take it in before they check
+                self._manager.unregister(module)
+            if isinstance(error, PluginError):
+                raise
             reason = str(error).splitlines()[-1]
             raise PluginError(
                 f"{origin} does not fit this codex-host, install another version of it: {reason}"
             ) from error
-        except PluginError:
-            self._manager.unregister(module)
-            raise
         self._registered[module.__name__] = module
         return self._manager
 

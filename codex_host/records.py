@@ -108,16 +108,23 @@ def from_json(data: Any, form: Any = Record) -> Any:
         return _from_union(data, arguments)
     if origin is tuple and isinstance(data, list):
         return tuple(from_json(element, arguments[0]) for element in data)
-    if isinstance(form, type) and is_dataclass(form) and isinstance(data, Mapping):
-        return _from_object(data, form)
-    if form is Path and isinstance(data, str):
-        return Path(data)
-    if isinstance(form, type) and issubclass(form, Enum):
-        return form(data)
-    number_like = isinstance(data, bool) and form is not bool  # which Python takes for a number
-    if isinstance(form, type) and isinstance(data, (int, float) if form is float else form) and not number_like:
-        return data
+    if isinstance(form, type) and origin is None:  # until Python 3.11 `tuple[str, ...]` is a type too
+        if is_dataclass(form) and isinstance(data, Mapping):
+            return _from_object(data, form)
+        if form is Path and isinstance(data, str):
+            return Path(data)
+        if issubclass(form, Enum):
+            return form(data)
+        if _is_plain(data, form):
+            return data
     raise ValueError(f"expected {getattr(form, '__name__', form)}, got {data!r}")
+
+
+def _is_plain(data: Any, form: type) -> bool:
+    """Whether a JSON value is of this type; true and false are no numbers, whatever Python says."""
+    if isinstance(data, bool):
+        return form is bool
+    return isinstance(data, (int, float) if form is float else form)
 
 
 def _from_union(data: Any, forms: tuple[Any, ...]) -> Any:

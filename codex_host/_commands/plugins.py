@@ -19,7 +19,7 @@ def command() -> None:
 
 @command.command("list", help="List every part that is installed, without importing any.")
 def list_plugins() -> None:
-    """Print one line for each name: kind, name, distribution, version, what it is, and what keeps it from being used."""
+    """Print one line for each name: kind, name, distribution, version, what keeps it from use, and what it is."""
     entries = sorted(installed(), key=lambda entry: (entry.kind, entry.name, entry.distribution))
     if not entries:
         click.echo("no plugins are installed; pip install the ones you want, for example codex-provider-openai")
