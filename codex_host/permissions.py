@@ -8,6 +8,7 @@ read it in two ways.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ __all__ = [
     "Permissions",
     "permission_for",
     "resolve",
+    "system_folders",
 ]
 
 
@@ -209,7 +211,7 @@ def resolve(permissions: Permissions, cwd: Path, temp: Path, hidden: Iterable[Pa
     roots += [_root(folder, f"disk-write-folder={folder}") for folder in permissions.write_folders]
     readable = None
     if not permissions.full_read:
-        readable = tuple(dict.fromkeys([_root(cwd, "the working directory"), *_system_folders(), *roots]))
+        readable = tuple(dict.fromkeys([_root(cwd, "the working directory"), *system_folders(), *roots]))
     return Fence(
         readable=readable,
         writable=None if permissions.full_write else tuple(dict.fromkeys(roots)),
@@ -219,13 +221,20 @@ def resolve(permissions: Permissions, cwd: Path, temp: Path, hidden: Iterable[Pa
     )
 
 
-_SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/System", "/Library")
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store")
+_SYSTEM = ("/etc", "/run/systemd/resolve", "/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup")
+_MACOS = ("/System", "/Library", "/private/etc", "/private/var/db/timezone")
 
 
-def _system_folders() -> list[Path]:
-    """What programs need to start at all, readable even without `disk-full-read-access`; this Python among it."""
-    folders = [*_SYSTEM_FOLDERS, sys.prefix, sys.base_prefix]
-    return list(dict.fromkeys(Path(folder).resolve() for folder in folders if os.path.isdir(folder)))
+@functools.cache
+def system_folders() -> tuple[Path, ...]:
+    """What programs need to start at all, readable even without `disk-full-read-access`; this Python among it.
+
+    Resolved once, before any command can change it.
+    """
+    folders = (*_PROGRAMS, *_SYSTEM, *_MACOS, sys.prefix, sys.base_prefix)
+    real = (Path(folder).resolve() for folder in folders if os.path.isdir(folder))
+    return tuple(dict.fromkeys(folder for folder in real if folder != Path(folder.anchor)))
 
 
 def _root(folder: Path, source: str) -> Path:
@@ -235,7 +244,7 @@ def _root(folder: Path, source: str) -> Path:
     try:
         real = folder.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:  # missing; a loop of links before 3.13; a NUL in the name
-        raise SandboxError(f"{source}: {folder} cannot be opened ({error}); create it or leave it out") from None
+        raise SandboxError(f"{source}: {folder} cannot be opened ({getattr(error, 'strerror', None) or error}); create it or leave it out") from None
     if real == Path(real.anchor):
         raise SandboxError(f"{source}: {folder} is the root of all files; say disk-full-write-access if you mean it")
     return real

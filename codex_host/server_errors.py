@@ -46,7 +46,7 @@ def from_reply(status: int, body: bytes) -> ModelError:
         data = text[:500]
     message, code = _told(data.get("error", data) if isinstance(data, dict) else data)
     words = f"{code} {message.lower()}"
-    too_long = any(phrase in words for phrase in ("context_length", "context length", "context window"))
+    too_long = any(phrase in words for phrase in ("context_length", "context length", "context window", "context size"))
     kind: ModelErrorKind = "too-long" if too_long else "request"
     if status in (401, 403):
         kind = "key"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from codex_host.errors import AuthenticationError
-from codex_host.parts import HttpRequest, Provider
+from codex_host.parts import HttpReply, HttpRequest, Provider
 from codex_host.testing.contract import Contract
 
 __all__ = ["ProviderContract"]
@@ -55,12 +56,13 @@ class ProviderContract(Contract):
 
     def test_keys_stay_in_the_environment(self, provider: Provider) -> None:
         """Keys are named, not held: `env_key` is a variable, its instructions say how to get a value."""
-        variables = [provider.env_key, *provider.env_http_headers.values()]
+        variables = [provider.env_key, *provider.env_key_overrides, *provider.env_http_headers.values()]
         for variable in variables:
             assert variable is None or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable), variable
         if provider.env_key_instructions is not None:
             assert provider.env_key is not None
             assert provider.env_key_instructions.strip()
+        assert provider.env_key is not None or not provider.env_key_overrides
         assert "authorization" not in {header.lower() for header in provider.http_headers}
 
     def test_is_plain_data(self, provider: Provider) -> None:
@@ -75,6 +77,13 @@ class ProviderContract(Contract):
         values = (getattr(provider, field.name) for field in fields(Provider))
         json.dumps([dict(value) if hasattr(value, "items") else value for value in values])
 
+    def test_headers_can_be_sent(self, provider: Provider) -> None:
+        """Names of headers are tokens (RFC 9110, 5.6.2), values one line of printable ASCII."""
+        for name in (*provider.http_headers, *provider.env_http_headers):
+            assert re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name), name
+        for value in provider.http_headers.values():
+            assert re.fullmatch("[\t\x20-\x7e]*", value), value
+
     def test_is_the_same_each_time(self, provider: Provider) -> None:
         """The hook has no memory: asked again, it answers the same."""
         assert self.make() == provider
@@ -84,11 +93,20 @@ class ProviderContract(Contract):
         exchange = provider.exchange(_request(provider))
         assert exchange is None or hasattr(type(exchange), "__aenter__")
 
+    def test_relay_is_a_context_manager_or_none(self, provider: Provider) -> None:
+        """`relay` says the same, and sends nothing before it is entered."""
+        relayed = provider.relay(_request(provider), _no_connection)
+        assert relayed is None or hasattr(type(relayed), "__aenter__")
+
     def test_authenticates_with_headers(self, provider: Provider) -> None:
         """`authenticate` gives headers, or raises AuthenticationError and nothing else when it cannot."""
         with contextlib.suppress(AuthenticationError):
             headers = provider.authenticate(_request(provider))
             assert all(isinstance(text, str) for pair in headers.items() for text in pair)
+
+
+def _no_connection(request: HttpRequest) -> AbstractAsyncContextManager[HttpReply]:
+    raise AssertionError(f"{request.method} {request.url} was sent too early")
 
 
 def _request(provider: Provider) -> HttpRequest:

@@ -7,11 +7,8 @@ neighbours, level by level, and not to it. Documentation/userspace-api/landlock.
 
 from __future__ import annotations
 
-import functools
 import os
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from codex_host.errors import SandboxError
 from codex_host.permissions import Fence
@@ -45,11 +42,6 @@ FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 
 _DEVICE = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-
-# What programs need to start at all, where reading is confined. /proc is safe to give: the kernel itself
-# keeps a confined process from the memory and environment of those outside (ptrace(2), access mode checking).
-_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt", "/nix/store", "/gnu/store")
-_SYSTEM = ("/etc", "/run/systemd/resolve", "/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup")
 
 
 def handled_file_rights(fence: Fence, abi: int) -> int:
@@ -92,9 +84,13 @@ def rules(fence: Fence) -> dict[str, int]:
 
 
 def _reading(fence: Fence, hidden: frozenset[str]) -> Iterator[tuple[str, int]]:
-    """The paths that may be read. Names in folders may be listed even where the contents are hidden."""
+    """The paths that may be read. Names in folders may be listed even where the contents are hidden.
+
+    That /proc is among the readable folders is safe: the kernel itself keeps a confined process from the
+    memory and environment of those outside (ptrace(2), access mode checking).
+    """
     if fence.readable is not None:
-        for root in dict.fromkeys((*_platform_folders(), *map(str, fence.readable))):
+        for root in map(str, fence.readable):
             for path in _around(root, hidden):
                 yield path, READ
         return
@@ -126,11 +122,3 @@ def _around(root: str, hidden: Iterable[str]) -> Iterator[str]:
 
 def _below(path: str, root: str) -> bool:
     return path == root or path.startswith(root if root == "/" else root + "/")
-
-
-@functools.cache
-def _platform_folders() -> tuple[str, ...]:
-    """Where programs and this interpreter come from; resolved once, before any command can change it."""
-    folders = (*_PROGRAMS, *_SYSTEM, sys.prefix, sys.base_prefix)
-    real = (os.path.realpath(folder) for folder in folders if os.path.isdir(folder))
-    return tuple(dict.fromkeys(folder for folder in real if Path(folder).parent != Path(folder)))

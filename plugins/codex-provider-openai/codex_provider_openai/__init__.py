@@ -14,6 +14,7 @@ PROVIDERS = {
         env_key_instructions=(
             "create a key at https://platform.openai.com/api-keys and set it with `export OPENAI_API_KEY=...`"
         ),
+        env_key_overrides=("CODEX_API_KEY",),  # for one run, as the original has it
     ),
 }
 

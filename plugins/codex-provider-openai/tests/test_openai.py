@@ -14,6 +14,7 @@ def test_the_table_of_the_readme():
     assert provider.base_url == "https://api.openai.com/v1"
     assert provider.env_key == "OPENAI_API_KEY"
     assert provider.wire_api == "responses"
+    assert provider.env_key_overrides == ("CODEX_API_KEY",)
 
 
 def test_a_missing_key_is_explained():
