@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import anyio
@@ -46,10 +46,11 @@ class _Enter:
 
 @dataclass(frozen=True, slots=True)
 class _Submit:
-    """Post: a request of the user."""
+    """Post: a request of the user; `scope` is what its task runs in."""
 
     prompt: str
     ending: asyncio.Future[Ending]
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
 class LiveConversation:
@@ -69,7 +70,13 @@ class LiveConversation:
     async def __aenter__(self) -> LiveConversation:
         self._session: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
         self._life: asyncio.Future[None] = asyncio.ensure_future(self._live())
-        await self._alive_until(self._session)
+        try:
+            await self._alive_until(self._session)
+        except asyncio.CancelledError:
+            self._life.cancel()
+            with anyio.move_on_after(CLOSING_TIME, shield=True):
+                await asyncio.wait([self._life])
+            raise
         if not self._session.done():
             self._session.cancel()
             await self._life
@@ -103,7 +110,7 @@ class LiveConversation:
         try:
             await self._alive_until(post.ending)
         except asyncio.CancelledError:
-            self.interrupt()
+            post.scope.cancel()
             with anyio.move_on_after(CLOSING_TIME, shield=True):
                 await self._alive_until(post.ending)
             raise
@@ -153,8 +160,8 @@ class LiveConversation:
     async def _run(self, session: Session, task_id: str, post: _Submit) -> None:
         async with self._turn:
             ending = INTERRUPTED
-            if not self._closing:
-                with anyio.CancelScope() as self._running:
+            if not self._closing and not post.scope.cancel_called:
+                with post.scope as self._running:
                     ending = await run_task(session, task_id, post.prompt)
                 self._running = None
             if not post.ending.done():

@@ -17,8 +17,9 @@ from codex_host._files import roll_back
 from codex_host._layers import Layers
 from codex_host._loop import keep
 from codex_host._model import Model
-from codex_host._parts import LentParts, provider
+from codex_host._parts import LentParts, provider, provider_warnings
 from codex_host._plugins import Found, Plugins, guarded
+from codex_host._running import RunningCommands
 from codex_host._sandbox_choice import Choice, candidates, choose
 from codex_host._session import OfferedTool, Session
 from codex_host._temporary import TemporaryFolder
@@ -85,8 +86,9 @@ class _Opening:
         self._audience = audience
         self._live = live
         self._config = host.config
-        self._parts = LentParts(host.plugins, host.config)
+        self._parts = LentParts(host.plugins, host.config, host.layers)
         self._watchers = Watchers(audience, self._observers)
+        self._running = RunningCommands()
         home = host.config.home
         self._temporary = TemporaryFolder(host.environ, [Path.home(), home] if _has_home() else [home])
 
@@ -100,9 +102,10 @@ class _Opening:
             store = self._parts.found("session_store", self._config.session_store) if self._host.kept else None
             model = await self._model(stack)
             policy = self._parts.found("approval_policy", self._config.approval_policy)
+            stack.push_async_callback(self._running.close)
             workbench = self._workbench(model, policy)
             self._watchers.show(self._started(session_id, model))
-            for warning in self._host.layers.warnings:
+            for warning in (*self._host.layers.warnings, *provider_warnings(self._host.layers)):
                 self._warn(warning)
             tools = await self._tools(stack, workbench)
             log = None
@@ -151,6 +154,7 @@ class _Opening:
             environ=self._host.environ,
             secrets=model.secrets(),
             journal=self._config.home / "journal",
+            running=self._running,
         )
 
     def _fence(self) -> Fence:
@@ -170,6 +174,7 @@ class _Opening:
         else:
             with guarded(choice.found.origin, "starting the sandbox"):
                 await stack.enter_async_context(choice.sandbox)
+            stack.push_async_callback(self._running.close)  # before the sandbox is left
         return choice
 
     async def _tools(self, stack: contextlib.AsyncExitStack, workbench: Workbench) -> Mapping[str, OfferedTool]:
@@ -189,7 +194,7 @@ class _Opening:
             except PluginError as error:
                 self._warn(f"{error}; its tools are left out")
         workbench.toolsets = tuple(toolsets)
-        workbench.tools = {name: tool.tool for name, tool in offered.items()}
+        workbench.tools = {name: Found(tool.tool, "tool", name, tool.origin) for name, tool in offered.items()}
         return offered
 
     async def _instructions(self) -> str:

@@ -1,13 +1,12 @@
 """The agent: ask the model, do what it asks for, tell it the outcome, until it has nothing more to ask.
 
 This is the file to read first. A *task* is one request of the user; a *turn* is one reply of the model with all that it
-asked for; *news* are the items that the next turn begins with. No news, and the task is complete.
+asked for. A reply that asks for nothing completes the task.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -77,6 +76,7 @@ async def run_task(session: Session, task_id: str, prompt: str) -> Ending:
     """Work on one request of the user; whatever happens is in the ending, and no call is left without an output."""
     session.show(TaskStarted(task_id, prompt))
     before = session.transcript.usage
+    ending = Ending(EndingKind.FAILED, "codex-host itself failed", 70)
     try:
         await keep(session, TaskBegan(task_id, time.time()))
         ending = Ending(EndingKind.ANSWERED, await converse(session, prompt), 0)
@@ -96,12 +96,12 @@ async def run_task(session: Session, task_id: str, prompt: str) -> Ending:
 
 async def converse(session: Session, prompt: str) -> str:
     """Turn after turn until the model asks for nothing more; its last words."""
-    news: Sequence[Item] = [UserMessage((Text(prompt),))]
+    await keep(session, ItemAdded(UserMessage((Text(prompt),))))
     while True:
-        await keep(session, *map(ItemAdded, news))
         reply = await ask_model(session)
-        news = [await answer(session, call) for call in reply.calls]
-        if not news:
+        for call in reply.calls:
+            await keep(session, ItemAdded(await answer(session, call)))  # at once: what is done is done
+        if not reply.calls:
             return conclusion(reply)
 
 
@@ -121,6 +121,10 @@ async def ask_model(session: Session) -> Reply:
         try:
             reply = await one_reply(session, budget)
         except ModelError as error:
+            if error.kind == "forgotten" and not session.forgetful:
+                session.forgetful = True
+                session.show(Notice(f"{str(error).rstrip('.')}; from now on each request repeats the conversation"))
+                continue
             if error.retry is None or not budget.spend_stream():
                 raise
             session.show(ReplyDiscarded(str(error)))

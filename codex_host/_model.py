@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import anyio.to_thread
 from codex_host import __version__
 from codex_host._plugins import guarded
 from codex_host._secrets import mask
-from codex_host._transport import RetryBudget, Transport
+from codex_host._transport import EVENT_STREAM, RetryBudget, Transport
 from codex_host.errors import AuthenticationError, ModelError
 from codex_host.items import Completed, ModelEvent, Request
 from codex_host.parts import HttpRequest, Provider, WireApi
@@ -41,8 +42,14 @@ class Model:
 
     def secrets(self) -> tuple[str, ...]:
         """The values that must reach neither commands nor texts: the key and the headers from the environment."""
-        names = [self.provider.env_key, *self.provider.env_http_headers.values()]
+        provider = self.provider
+        names = [provider.env_key, *provider.env_key_overrides, *provider.env_http_headers.values()]
         return tuple(value for name in names if name and (value := self.environ.get(name, "").strip()))
+
+    def _masked(self, error: ModelError) -> ModelError:
+        """The same error without the key, which a server may repeat."""
+        error.args = (mask(str(error), self.secrets()),)
+        return error
 
     async def stream(
         self, request: Request, budget: RetryBudget, retrying: Callable[[ModelError, float], None]
@@ -52,10 +59,10 @@ class Model:
         Its text holds no key. `retry` is not None if the reply broke off and may be asked for again.
         """
         try:
-            async for event in self._stream(request, budget, retrying):
+            async for event in self._stream(request, budget, lambda error, wait: retrying(self._masked(error), wait)):
                 yield event
         except ModelError as error:
-            error.args = (mask(str(error), self.secrets()),)
+            self._masked(error)
             raise
 
     async def _stream(
@@ -63,9 +70,9 @@ class Model:
     ) -> AsyncIterator[ModelEvent]:
         with guarded(self.wire_origin, "encoding a request"):
             body = json.dumps(self.wire.encode(request), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-            decoder = self.wire.decoder()
+            decoder = self.wire.decoder_for(request)
         events = self.transport.events(
-            self.provider, self.wire, self._http_request(body), budget, self._authenticated, retrying
+            self.provider, self._explain, self._http_request("POST", self.wire.path, body), budget, self._authenticated, retrying
         )
         completed = False
         async with aclosing(events):  # type: ignore[type-var]
@@ -80,37 +87,58 @@ class Model:
             with guarded(self.wire_origin, "decoding the end of a reply"):
                 said = decoder.end()
             for event in said:
+                completed = completed or isinstance(event, Completed)
                 yield event
+        if not completed:
+            raise ModelError(f"the reply of {self.provider.name} ended before it was complete", kind="stream")
 
-    def _http_request(self, body: bytes) -> HttpRequest:
+    def _explain(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+        with guarded(self.wire_origin, "explaining an error"):
+            return self.wire.explain(status, headers, body)
+
+    async def list_models(self) -> tuple[str, ...]:
+        """The ids of the models that the provider offers, sorted: `GET {base_url}/models`. Raises ModelError."""
+        request = self._http_request("GET", "/models", b"")
+        try:
+            answer = await self.transport.document(
+                self.provider, self._explain, request, self.budget(), self._authenticated
+            )
+            return _model_ids(answer, request.url)
+        except ModelError as error:
+            self._masked(error)
+            raise
+
+    def _http_request(self, method: str, path: str, body: bytes) -> HttpRequest:
         query = f"?{urlencode(self.provider.query_params)}" if self.provider.query_params else ""
-        url = self.provider.base_url.rstrip("/") + self.wire.path + query
+        url = self.provider.base_url.rstrip("/") + path + query
         from_environment = {
-            header: value
+            header: _sendable(name, value)
             for header, name in self.provider.env_http_headers.items()
             if (value := self.environ.get(name, "").strip())
         }
         headers = {
-            "content-type": "application/json",
-            "accept": "text/event-stream",
+            **({"content-type": "application/json"} if body else {}),
+            "accept": EVENT_STREAM if body else "application/json",
             "user-agent": f"codex-host/{__version__}",
             **self.wire.headers,
             **self.key_header(),
-            **self.provider.http_headers,
-            **from_environment,
         }
-        return HttpRequest("POST", url, headers, body)
+        for name, value in {**self.provider.http_headers, **from_environment}.items():
+            headers[name.lower()] = value  # one header, however the config spells its name
+        return HttpRequest(method, url, headers, body)
 
     def key_header(self) -> dict[str, str]:
         """The bearer token, nothing if the provider takes none. Raises AuthenticationError if it is not there."""
-        name = self.provider.env_key
-        if name is None:
+        wanted = self.provider.env_key
+        if wanted is None:
             return {}
+        names = (*self.provider.env_key_overrides, wanted)
+        name = next((name for name in names if self.environ.get(name, "").strip()), wanted)
         key = self.environ.get(name, "").strip()
         if not key:
             how = self.provider.env_key_instructions or f"set it to your key for {self.provider.name}"
             raise AuthenticationError(f"the environment variable {name} is not set or blank; {how}")
-        return {"authorization": f"Bearer {key}"}
+        return {"authorization": f"Bearer {_sendable(name, key)}"}
 
     async def _authenticated(self, request: HttpRequest) -> HttpRequest:
         """The request of one attempt with what the provider adds to it."""
@@ -119,3 +147,28 @@ class Model:
         with guarded(self.provider_origin, "authenticating a request"):
             added = await anyio.to_thread.run_sync(self.provider.authenticate, request)
         return replace(request, headers={**request.headers, **added})
+
+
+def _sendable(name: str, value: str) -> str:
+    """A header's value from the environment. Raises AuthenticationError that does not repeat it if it cannot be one."""
+    if re.fullmatch("[\t\x20-\x7e]+", value) is None:
+        raise AuthenticationError(
+            f"the environment variable {name} holds a line break or another character that no key has; set it again"
+        )
+    return value
+
+
+def _model_ids(answer: bytes, url: str) -> tuple[str, ...]:
+    """The ids in a list of models: `data` by OpenAI's API, `models` at others, with `id`, `name` or the id itself."""
+    try:
+        data = json.loads(answer)
+    except ValueError:
+        data = None
+    listed = data if isinstance(data, list) else None
+    if isinstance(data, dict):
+        listed = next((data[key] for key in ("data", "models") if isinstance(data.get(key), list)), None)
+    if listed is None:
+        told = " ".join(answer[:300].decode("utf-8", "replace").split())
+        raise ModelError(f"{url} answered with no list of models; is base_url right? It says: {told}", kind="request")
+    ids = (entry.get("id") or entry.get("name") if isinstance(entry, dict) else entry for entry in listed)
+    return tuple(sorted({name for name in ids if isinstance(name, str) and name}))

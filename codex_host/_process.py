@@ -1,8 +1,9 @@
 """Running commands: start, output, time-out, end of the whole tree. The one place where processes begin.
 
 A sandbox describes how a command is started (`Launch`); everything about the running process is here, the same for all
-sandboxes. A command has no standard input, one pipe for both output streams (so that they stay in order), and a session
-of its own. Its output is always read, whoever is slow; a descendant that keeps the pipe open holds up nothing.
+sandboxes. A command has no standard input (unless `streams` gives it one), one pipe for both output streams (so that they
+stay in order), and a session of its own. Its output is always read, whoever is slow; a descendant that keeps the pipe open
+holds up nothing.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ import anyio
 import anyio.to_thread
 
 from codex_host._output import OutputKeeper
-from codex_host._tree import MARKER, end_tree, signal_group
+from codex_host._tree import MARKER, end_tree, signal_tree, tree_lives
 from codex_host.actions import Output
 from codex_host.errors import SandboxError
 from codex_host.parts import Launch
 
-__all__ = ["Ended", "run", "run_attached"]
+__all__ = ["Ended", "Running", "Streams", "run", "run_attached"]
 
 TERM_GRACE = 2.0
 INTERRUPT_GRACE = 0.5
 DRAIN_TIME = 0.2
-"""Seconds: from the polite signal to the other one, on a time-out and on an interrupt; and how long the output of a
-command that has ended is still waited for."""
+LOOKING_INTERVAL = 0.05
+"""Seconds: from the polite signal to the other one, on a time-out and on an interrupt; how long the output of a command
+that has ended is still waited for; and how often it is looked whether something is left of a command under a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +52,56 @@ class Ended:
 
 
 @dataclass(slots=True)
-class _Running:
-    """A process under way. `ended` is set when it has ended, `over` then or when it is to be ended for its output."""
+class Running:
+    """A process under way. `ended` is set when it has ended, `over` then or when it is to be ended.
+
+    `grace` is how many seconds it has then to end by itself.
+    """
 
     process: subprocess.Popen[bytes]
     marker: str
     ended: anyio.Event
     over: anyio.Event
+    grace: float = TERM_GRACE
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all that came of it; nothing once it is over."""
+        if not self.over.is_set():
+            signal_tree(self.process.pid, self.marker, number)
 
 
-async def run(launch: Launch, timeout: float | None, show: Callable[[str], None]) -> Ended:
+@dataclass(slots=True)
+class Streams:
+    """What a command reads and writes: its own ends, and ours to read its output from. `run` closes them all."""
+
+    input: int
+    output: int
+    reading: int
+
+
+def _output_alone() -> Streams:
+    """The null device to read, and a pipe to write."""
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        reading, output = os.pipe()
+    except OSError:
+        os.close(null)
+        raise
+    return Streams(null, output, reading)
+
+
+async def run(
+    launch: Launch,
+    timeout: float | None,
+    show: Callable[[str], None],
+    streams: Callable[[], Streams] = _output_alone,
+    begun: Callable[[Running], object] = lambda running: None,
+) -> Ended:
     """Run a launch to its end; `show` gets its output as text while it comes.
 
-    `timeout` is in seconds. Raises OSError or ValueError if the program cannot be started, and SandboxError if
-    `launch.restrict` fails. When cancelled it ends the whole tree before it lets go. `launch.close` is called in every case.
+    `streams` opens what it reads and writes, `begun` gets the process once there is one. `timeout` is in seconds.
+    Raises OSError or ValueError if the program cannot be started, and SandboxError if `launch.restrict` fails. When
+    cancelled it ends the whole tree before it lets go. `launch.close` is called in every case.
     """
     marker = uuid.uuid4().hex
     launch = replace(launch, env={**launch.env, MARKER: marker})
@@ -71,16 +109,18 @@ async def run(launch: Launch, timeout: float | None, show: Callable[[str], None]
     with contextlib.ExitStack() as stack:
         if launch.close is not None:
             stack.callback(launch.close)
-        read_end, write_end = os.pipe()
-        stack.callback(os.close, read_end)
+        ends = streams()
+        stack.callback(os.close, ends.reading)
         with anyio.CancelScope(shield=True):  # a process that has started must not be forgotten
             try:
-                process = await anyio.to_thread.run_sync(_start, launch, write_end)
+                process = await anyio.to_thread.run_sync(_start, launch, ends)
             finally:
-                os.close(write_end)
-        running = _Running(process, marker, anyio.Event(), anyio.Event())
+                for descriptor in {ends.input, ends.output}:
+                    os.close(descriptor)
+        running = Running(process, marker, anyio.Event(), anyio.Event())
         keeper = OutputKeeper(show, flooded=running.over.set)
-        closed = stack.enter_context(_reading(read_end, keeper))
+        closed = stack.enter_context(_reading(ends.reading, keeper))
+        begun(running)
         with _watching(running):
             timed_out = await _until_over(running, timeout)
         with anyio.move_on_after(DRAIN_TIME, shield=True):
@@ -88,21 +128,23 @@ async def run(launch: Launch, timeout: float | None, show: Callable[[str], None]
     return Ended(process.returncode, keeper.output(), time.monotonic() - began, timed_out)
 
 
-async def _until_over(running: _Running, timeout: float | None) -> bool:
+async def _until_over(running: Running, timeout: float | None) -> bool:
     """Wait for the end or bring it about, and leave nothing running; whether the time ran out."""
     grace = INTERRUPT_GRACE
     try:
         with anyio.move_on_after(timeout) as limit:
             await running.over.wait()
-        grace = TERM_GRACE
+        grace = running.grace
         return limit.cancelled_caught
     finally:
         with anyio.CancelScope(shield=True):
             forced = not running.ended.is_set()
             if forced:
-                signal_group(running.process.pid, signal.SIGTERM)
+                signal_tree(running.process.pid, running.marker, signal.SIGTERM)
                 with anyio.move_on_after(grace):
                     await running.ended.wait()
+                    while tree_lives(running.process.pid, running.marker):  # noqa: ASYNC110 - nothing would set an event
+                        await anyio.sleep(LOOKING_INTERVAL)
             end_tree(running.process.pid, running.marker, search=forced)
             running.process.wait()
 
@@ -118,6 +160,8 @@ def _reading(descriptor: int, keeper: OutputKeeper) -> Iterator[anyio.Event]:
             data = os.read(descriptor, 1 << 16)
         except BlockingIOError:
             return
+        except OSError:  # how a terminal says that nobody writes to it any more
+            data = b""
         if data:
             keeper.feed(data)
         else:
@@ -134,7 +178,7 @@ def _reading(descriptor: int, keeper: OutputKeeper) -> Iterator[anyio.Event]:
 
 
 @contextlib.contextmanager
-def _watching(running: _Running) -> Iterator[None]:
+def _watching(running: Running) -> Iterator[None]:
     """Set the events when the process ends, without waiting for it: until then its number can mean nothing else."""
     loop = asyncio.get_running_loop()
 
@@ -144,7 +188,7 @@ def _watching(running: _Running) -> Iterator[None]:
         running.ended.set()
         running.over.set()
 
-    descriptor = os.pidfd_open(running.process.pid) if sys.platform == "linux" else None
+    descriptor = _process_descriptor(running.process.pid)
     if descriptor is None:
         threading.Thread(target=_wait_elsewhere, args=(running.process, loop, ended), daemon=True).start()
         yield
@@ -157,19 +201,32 @@ def _watching(running: _Running) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _wait_elsewhere(process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
-    process.wait()
+def _process_descriptor(process: int) -> int | None:
+    """A descriptor that becomes readable at the process's end, None where there is none (no descriptors left, say)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(process)
+    return None
+
+
+def _wait_elsewhere(
+    process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, ended: Callable[[], None]
+) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        process.wait()
     with contextlib.suppress(RuntimeError):  # the loop may be gone
         loop.call_soon_threadsafe(ended)
 
 
-def _start(launch: Launch, output: int) -> subprocess.Popen[bytes]:
+def _start(launch: Launch, streams: Streams) -> subprocess.Popen[bytes]:
     """Start a launch, in a fresh thread if it restricts itself; called in a worker thread."""
-    null = os.open(os.devnull, os.O_RDWR)  # before any restriction
-    try:
-        return _restricted(launch, {"stdin": null, "stdout": output, "stderr": output, "start_new_session": True})
-    finally:
-        os.close(null)
+    if not launch.argv:
+        raise ValueError("the command is empty")
+    output = streams.output
+    return _restricted(launch, {"stdin": streams.input, "stdout": output, "stderr": output, "start_new_session": True})
 
 
 def _restricted(launch: Launch, how: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -185,7 +242,7 @@ def _restricted(launch: Launch, how: dict[str, Any]) -> subprocess.Popen[bytes]:
     def restricted() -> None:
         try:
             restrict()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may run now
             failed.append(SandboxError(f"the sandbox could not be set up, so the command was not run: {error}"))
             return
         try:

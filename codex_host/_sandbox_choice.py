@@ -55,10 +55,9 @@ async def choose(names: tuple[str, ...], named: bool, make: Callable[[str], Foun
     for name in names:
         try:
             found = make(name)
-            reason = await anyio.to_thread.run_sync(found.part.unavailable) or await _trial(make(name), cache)
+            with guarded(found.origin, "looking whether it works here"):
+                reason = await anyio.to_thread.run_sync(found.part.unavailable) or await _trial(make(name), cache)
         except PluginError as error:
-            if named:
-                raise
             reason = str(error)
         if reason is None:
             return Choice(found)
@@ -131,7 +130,7 @@ def _read(file: Path) -> list[str]:
         passed = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return []
-    return passed if isinstance(passed, list) else []
+    return [key for key in passed if isinstance(key, str)] if isinstance(passed, list) else []
 
 
 def _write(file: Path, passed: list[str]) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["looks_secret", "mask"]
+__all__ = ["holds_secret", "looks_secret", "mask"]
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _SHORTEST = 8
-"""A known secret shorter than this is not looked for: it would mask ordinary words."""
+"""A known secret shorter than this is not looked for within texts: keys such as "x" or "local" are ordinary words."""
 
 
 def looks_secret(name: str) -> bool:
     """Whether an environment variable of this name probably holds a secret."""
     return _SECRET_NAME.search(name) is not None
+
+
+def holds_secret(value: str, secrets: Iterable[str]) -> bool:
+    """Whether a variable's value is one of the secrets, or has one in it."""
+    return any(secret == value or (len(secret) >= _SHORTEST and secret in value) for secret in secrets if secret)
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

@@ -21,8 +21,6 @@ class ServerEventParser:
 
     def feed(self, piece: bytes) -> list[ServerEvent]:
         """The events that this piece completes."""
-        if self._first:
-            piece, self._first = piece.removeprefix(b"\xef\xbb\xbf"), not piece
         block = self._pending + piece
         if b"\r" in block:
             if block.endswith(b"\r"):  # its newline may be in the next piece
@@ -36,6 +34,8 @@ class ServerEventParser:
         self._pending = rest + self._pending
         events = []
         for line in lines:
+            if self._first:
+                line, self._first = line.removeprefix(b"\xef\xbb\xbf"), False  # a byte order mark
             if line:
                 self._field(line)
             elif event := self._dispatch():
@@ -47,10 +47,9 @@ class ServerEventParser:
 
         A line that breaks off is dropped, as the standard says.
         """
-        if self._pending == b"\r":
-            self._pending = b""
+        events = self.feed(b"\n") if self._pending.endswith(b"\r") else []  # that carriage return ended a line
         event = None if self._pending else self._dispatch()
-        return [event] if event else []
+        return [*events, event] if event else events
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")

@@ -27,7 +27,11 @@ class OfferedTool:
 
 @dataclass(slots=True)
 class Session:
-    """What the loop works on. `log` is None when the session is not kept."""
+    """What the loop works on.
+
+    `log` is None when the session is not kept. `forgetful` is what the server turns out to be when it has lost a reply
+    that it was told to keep: from then on every request repeats the conversation.
+    """
 
     session_id: str
     config: Config
@@ -39,6 +43,7 @@ class Session:
     log: SessionLog | None
     store: Found | None
     transcript: Transcript = field(default_factory=Transcript)
+    forgetful: bool = False
 
     def offered(self, name: str) -> OfferedTool | None:
         """The tool that a call means, by its name or a synonym of it."""
@@ -47,7 +52,7 @@ class Session:
 
     def request(self) -> Request:
         """The next request: what the server does not know yet, or everything where it keeps nothing."""
-        store = self.model.wire.remembers and not self.config.disable_response_storage
+        store = self.model.wire.remembers and not self.config.disable_response_storage and not self.forgetful
         items, previous = self.transcript.to_send(remembered=store)
         return Request(
             model=self.config.model,

@@ -12,9 +12,9 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-__all__ = ["MARKER", "become_subreaper", "end_tree", "signal_group"]
+__all__ = ["MARKER", "become_subreaper", "end_tree", "signal_tree", "tree_lives"]
 
 MARKER = "CODEX_COMMAND_ID"
 """The environment variable by which a command's descendants are known; its value differs for each command."""
@@ -35,10 +35,30 @@ def become_subreaper() -> None:
         _subreaper = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
-def signal_group(leader: int, number: int) -> None:
+def signal_tree(leader: int, marker: str, number: int) -> None:
+    """Send a signal to everything that came of a command; `leader` must not have been waited for yet."""
+    outside_group = [process for process in _descendants(leader, marker) if _group(process) != leader]
+    _signal_group(leader, number)
+    for process in outside_group:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process, number)
+
+
+def tree_lives(leader: int, marker: str) -> bool:
+    """Whether something other than its leader is left of a command; False where that cannot be looked up."""
+    return any(_status(process)[0] not in (b"Z", b"") for process in _descendants(leader, marker))
+
+
+def _signal_group(leader: int, number: int) -> None:
     """Send a signal to the process group of a command; nothing if it has ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
+
+
+def _group(process: int) -> int | None:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(process)
+    return None
 
 
 def end_tree(leader: int, marker: str, *, search: bool) -> None:
@@ -48,18 +68,24 @@ def end_tree(leader: int, marker: str, *, search: bool) -> None:
     group and (for a subreaper) adopted orphans are looked at, which costs next to nothing; with it all processes of the
     machine are.
     """
-    signal_group(leader, signal.SIGKILL)
+    _signal_group(leader, signal.SIGKILL)
     if sys.platform != "linux":
         return
     for _ in range(_ROUNDS):
-        candidates = _all_processes() if search else _adopted()
-        left = [process for process in candidates if process != leader and _belongs(process, leader, marker)]
+        left = _descendants(leader, marker, None if search else _adopted())
         if not left:
             return
         for process in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
-            _reap(process)
+                _reap(process)
+
+
+def _descendants(leader: int, marker: str, candidates: Iterable[int] | None = None) -> list[int]:
+    """Those of the candidates (None: all processes of the machine) that came of a command, without its leader."""
+    if candidates is None:
+        candidates = _all_processes() if sys.platform == "linux" else ()
+    return [process for process in candidates if process != leader and _belongs(process, leader, marker)]
 
 
 def _all_processes() -> Iterator[int]:
@@ -78,15 +104,24 @@ def _adopted() -> list[int]:
 
 def _belongs(process: int, leader: int, marker: str) -> bool:
     """Whether a process that is alive came of the command: by its session, else by the marker it inherited."""
+    state, session = _status(process)
+    if session == leader:
+        return state != b"Z" or _subreaper
+    try:
+        with open(f"/proc/{process}/environ", "rb") as file:
+            return f"{MARKER}={marker}".encode() in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def _status(process: int) -> tuple[bytes, int]:
+    """The state ("Z": it has ended and waits to be reaped) and the session of a process; empty and 0 if there is none."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             state, _parent, _group, session = file.read().rpartition(b")")[2].split()[:4]
-        if int(session) == leader:
-            return state != b"Z" or _subreaper
-        with open(f"/proc/{process}/environ", "rb") as file:
-            return f"{MARKER}={marker}".encode() in file.read().split(b"\0")
+        return state, int(session)
     except (OSError, ValueError):
-        return False
+        return b"", 0
 
 
 def _reap(process: int) -> None:

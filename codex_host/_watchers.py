@@ -84,7 +84,7 @@ class Watchers:
         self._audience = audience
         self._make = make
         self._observers: dict[str, Sequence[Observer]] = {}
-        self._pieces: dict[tuple[type, str], Delta] = {}
+        self._pieces: dict[tuple[type, str], list[Delta]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._told: set[int] = set()
 
@@ -114,9 +114,7 @@ class Watchers:
             self._report(observer)
 
     def _merge(self, piece: Delta) -> None:
-        key = (type(piece), getattr(piece, "call_id", ""))
-        before = self._pieces.get(key)
-        self._pieces[key] = piece if before is None else replace(before, text=before.text + piece.text)
+        self._pieces.setdefault((type(piece), getattr(piece, "call_id", "")), []).append(piece)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._flush)
 
@@ -125,8 +123,8 @@ class Watchers:
             self._timer.cancel()
             self._timer = None
         pieces, self._pieces = self._pieces, {}
-        for piece in pieces.values():
-            self._audience.show(piece)
+        for same in pieces.values():
+            self._audience.show(replace(same[0], text="".join(piece.text for piece in same)))
 
     def _report(self, observer: Observer) -> None:
         """Tell the audience once that an observer is out."""

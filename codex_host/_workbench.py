@@ -19,6 +19,7 @@ from codex_host import _files, _process
 from codex_host._denial import denial
 from codex_host._environment import child_environment
 from codex_host._plugins import Found, guarded
+from codex_host._running import LiveCommand, RunningCommands, Work
 from codex_host._sandbox_choice import Choice, launch_in
 from codex_host.actions import (
     Action,
@@ -42,14 +43,15 @@ from codex_host.actions import (
     Verdict,
 )
 from codex_host.errors import CodexError, PluginError, RefusalError, SandboxError, ToolError
-from codex_host.events import ActionEnded, ActionStarted, Event, Notice, NoticeLevel, OutputDelta
+from codex_host.events import ActionEnded, ActionStarted, Event, Notice, NoticeLevel, OutputDelta, PlanChanged
 from codex_host.items import ToolCall
-from codex_host.parts import Abort, Approval, Approve, Decision, Deny, Launch, Question, Scope, Tool
+from codex_host.parts import Abort, Approval, Approve, Decision, Deny, Launch, Question, Scope
 from codex_host.permissions import Fence, Network
 
 __all__ = ["Workbench"]
 
 OPEN = Fence(readable=None, writable=None, network=Network.ALL)
+_NO_MORE: Mapping[str, str] = {}
 _STANDING_ANSWER = "nobody is there to approve it"
 
 
@@ -58,7 +60,8 @@ class Workbench:
     """One session's workbench; the host's side of the protocol of that name.
 
     `fence` resolves the session's permissions anew, `sandbox` opens the backend at its first use, `ask` puts a question
-    to the audience (None: nobody answered), `secrets` are values that no command may see.
+    to the audience (None: nobody answered), `secrets` are values that no command may see. `tools` are needed here for
+    those that act outside.
     """
 
     cwd: Path
@@ -71,12 +74,13 @@ class Workbench:
     secrets: Sequence[str]
     journal: Path
     toolsets: Sequence[Found] = ()
-    tools: Mapping[str, Tool] = field(default_factory=dict)
+    tools: Mapping[str, Found] = field(default_factory=dict)
     grants: list[Grant] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    running: RunningCommands = field(default_factory=RunningCommands)
     _busy: anyio.Lock = field(default_factory=anyio.Lock)
 
-    def emit(self, event: Notice) -> None:
+    def emit(self, event: Notice | PlanChanged) -> None:
         """Tell watchers something."""
         self.show(event)
 
@@ -92,6 +96,25 @@ class Workbench:
                     outcome = await self._use(call_id, action)
         except ToolError as error:
             outcome = Failed(str(error))
+        return self._over(call_id, action, outcome)
+
+    async def start(self, call_id: str, command: Exec, *, terminal: bool = False) -> LiveCommand | Outcome:
+        """Review a command and keep it running; see `codex_host.parts.Workbench`."""
+        try:
+            plain = self._interpreted(command) is command
+        except ToolError:
+            plain = False
+        if not plain:
+            return await self.perform(call_id, command)
+        async with self._busy:
+            started = await self._start(call_id, command, terminal)
+        return started if isinstance(started, LiveCommand) else self._over(call_id, command, started)
+
+    async def read_file(self, path: Path) -> bytes:
+        """Read a file inside the fence; see `codex_host.parts.Workbench`."""
+        return await anyio.to_thread.run_sync(_files.read, path, self.fence())
+
+    def _over(self, call_id: str, action: Action, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Refused):
             self.refused.append(outcome)
         self.show(ActionEnded(call_id, action, outcome))
@@ -135,7 +158,9 @@ class Workbench:
         """The policy's verdict; closed where it fails, and where nothing would hold a command back."""
         try:
             with guarded(self.policy.origin, "reviewing an action"):
-                verdict: Verdict = self.policy.part.review(action, context)
+                verdict = self.policy.part.review(action, context)
+                if not isinstance(verdict, (Run, Ask, Refuse)):
+                    raise TypeError(f"{verdict!r} is no verdict")
         except CodexError as error:
             return Refuse(str(error))
         loose = isinstance(action, Exec) and not _held(context) and not context.granted(action, outside=True)
@@ -169,9 +194,7 @@ class Workbench:
     # --- commands
 
     async def _command(self, call_id: str, command: Exec) -> Outcome:
-        fence = self.fence()
-        choice = Choice(None) if fence.open else await self.sandbox()
-        context = ReviewContext(fence, choice.found is not None, grants=tuple(self.grants))
+        fence, choice, context = await self._surroundings()
         refused, _ = await self._review(call_id, command, context)
         if refused is not None:
             return _with_reason(refused, choice)
@@ -179,6 +202,35 @@ class Workbench:
         if isinstance(outcome, Ran) and outcome.denial is not None and await self._outside(call_id, command, outcome, context):
             return await self._run(call_id, command, OPEN, Choice(None), outside=True)
         return outcome
+
+    async def _start(self, call_id: str, command: Exec, terminal: bool) -> LiveCommand | Refused | Failed:
+        fence, choice, context = await self._surroundings()
+        refused, _ = await self._review(call_id, command, context)
+        if refused is not None:
+            return _with_reason(refused, choice)
+        launch = self._launch(command, fence, choice, {"TERM": "dumb"} if terminal else {})
+
+        def finish(ended: _process.Ended) -> Ran | Failed:
+            outcome: Ran | Failed
+            try:
+                outcome = self._ran(command, launch, ended, fence, choice)
+            except SandboxError as error:
+                outcome = Failed(str(error))
+            self._over(call_id, command, outcome)
+            return outcome
+
+        self.show(ActionStarted(call_id, command))
+        shown = _shown_by(self.show, call_id)
+        try:
+            return await self.running.start(Work(launch, command.timeout, terminal, _held(context), shown, finish))
+        except (OSError, ValueError) as error:
+            return Failed(_not_started(command, error))
+
+    async def _surroundings(self) -> tuple[Fence, Choice, ReviewContext]:
+        """What a command is held to now, and by which sandbox."""
+        fence = self.fence()
+        choice = Choice(None) if fence.open else await self.sandbox()
+        return fence, choice, ReviewContext(fence, choice.found is not None, grants=tuple(self.grants))
 
     async def _outside(self, call_id: str, command: Exec, outcome: Ran, context: ReviewContext) -> bool:
         """Whether a command that the sandbox stopped runs once more, outside."""
@@ -196,15 +248,22 @@ class Workbench:
         return await self._asked(question) is None
 
     async def _run(self, call_id: str, command: Exec, fence: Fence, choice: Choice, *, outside: bool = False) -> Outcome:
-        env = child_environment(self.environ, fence, self.secrets)
-        launch = Launch(command.argv, env, command.cwd)
-        if choice.found is not None:
-            launch = launch_in(choice.found, command, env, fence)
+        launch = self._launch(command, fence, choice)
         self.show(ActionStarted(call_id, command, outside=outside))
         try:
-            ended = await _process.run(launch, command.timeout, lambda text: self.show(OutputDelta(call_id, text)))
+            ended = await _process.run(launch, command.timeout, _shown_by(self.show, call_id))
         except (OSError, ValueError) as error:
             return Failed(_not_started(command, error))
+        return self._ran(command, launch, ended, fence, choice)
+
+    def _launch(self, command: Exec, fence: Fence, choice: Choice, more: Mapping[str, str] = _NO_MORE) -> Launch:
+        env = {**child_environment(self.environ, fence, self.secrets), **more}
+        if choice.found is None:
+            return Launch(command.argv, env, command.cwd)
+        return launch_in(choice.found, command, env, fence)
+
+    def _ran(self, command: Exec, launch: Launch, ended: _process.Ended, fence: Fence, choice: Choice) -> Ran:
+        """How a command ended. Raises SandboxError if it never began because its wrapper failed."""
         outcome = Ran(ended.exit_code, ended.output, ended.seconds, ended.timed_out, choice.found is not None)
         if launch.setup_error is not None and (reason := launch.setup_error(outcome)):
             raise SandboxError(reason)
@@ -244,7 +303,16 @@ class Workbench:
         if refused is not None:
             return refused
         self.show(ActionStarted(call_id, use))
-        return Used(await self.tools[use.tool].call(ToolCall(call_id, use.tool, use.arguments)))
+        tool = self.tools[use.tool]
+        try:
+            with guarded(tool.origin, f"in the tool {use.tool!r}"):
+                return Used(await tool.part.call(ToolCall(call_id, use.tool, use.arguments)))
+        except PluginError as error:
+            return Failed(str(error))
+
+
+def _shown_by(show: Callable[[Event], None], call_id: str) -> Callable[[str], None]:
+    return lambda text: show(OutputDelta(call_id, text))
 
 
 def _held(context: ReviewContext) -> bool:

@@ -12,9 +12,10 @@ import click
 
 from codex_frontend_exec._progress import Progress
 from codex_host.config import STANDARD_POLICIES, Config
-from codex_host.errors import UsageError, WorkspaceError
+from codex_host.errors import CodexError, UsageError, WorkspaceError
 from codex_host.events import Ending, EndingKind
 from codex_host.parts import Frontend, Host
+from codex_host.text import neutralise
 
 __all__ = ["Exec"]
 
@@ -22,6 +23,7 @@ __all__ = ["Exec"]
 class Exec(Frontend):
     """Run one prompt without asking anything: progress goes to standard error, the answer to standard output.
 
+    Where both are the same terminal the answer is there already, as a part of the progress, and is not printed again.
     The three standard approval policies are replaced by `never`; another configured one stays, and each question it
     asks counts as refused.
     """
@@ -51,9 +53,25 @@ class Exec(Frontend):
         async with host.open(progress) as conversation:
             ending = await conversation.submit(prompt)
         progress.summary(ending)
-        if ending.kind is EndingKind.ANSWERED:
-            print(ending.message, flush=True)
+        if ending.kind is EndingKind.ANSWERED and not progress.shows_on(sys.stdout):
+            _print(ending.message)
         return ending
+
+
+def _print(answer: str) -> None:
+    """Write the answer to standard output, as it is unless that is a terminal. Raises CodexError if it cannot be."""
+    stream = sys.stdout
+    if stream is None:
+        raise CodexError("standard output is closed, so the answer cannot be written to it")
+    shown = neutralise(answer) if stream.isatty() else answer
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(shown.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python tries it once more at its end
+        raise CodexError(f"the answer cannot be written to standard output: {error.strerror}") from error
 
 
 def _prompt(given: str | None) -> str:
@@ -77,5 +95,6 @@ def _in_git_work_tree(folder: Path) -> bool:
 def _colour(choice: str) -> bool:
     """Whether progress is coloured (no-color.org)."""
     if choice == "auto":
-        return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return wanted and sys.stderr is not None and sys.stderr.isatty()
     return choice == "always"

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TextIO
 
-from codex_host.actions import Action, Exec, Failed, FileDiff, Outcome, Patch, Patched, Ran, Refused, Use, Used
+from codex_frontend_exec._live import LiveText
+from codex_host.actions import (
+    Action,
+    Exec,
+    Failed,
+    FileDiff,
+    Outcome,
+    Patch,
+    Patched,
+    Ran,
+    Refused,
+    Use,
+    Used,
+)
 from codex_host.events import (
     ActionEnded,
     ActionStarted,
@@ -12,15 +26,19 @@ from codex_host.events import (
     Ending,
     EndingKind,
     Event,
+    MessageDelta,
     MessageDone,
     Notice,
     NoticeLevel,
+    PlanChanged,
+    ReasoningSummaryDelta,
     ReasoningSummaryDone,
     ReplyDiscarded,
     SessionStarted,
     TaskEnded,
     TaskStarted,
 )
+from codex_host.items import Usage
 from codex_host.parts import Audience
 from codex_host.text import command_line, duration, neutralise, shorten, visible
 
@@ -29,27 +47,53 @@ __all__ = ["Progress"]
 LINES = 20
 """Lines of a command's output that are shown."""
 _BOLD, _DIM, _RED, _GREEN, _MAGENTA, _CYAN = "1", "2", "31", "32", "35", "36"
+_MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
 _LETTERS = {"add": "A", "update": "M", "delete": "D"}
 
 
 class Progress(Audience):
-    """Prints what happens. Nobody answers questions, so each counts as refused."""
+    """Prints what happens, unless `stream` is None. Nobody answers questions, so each counts as refused.
 
-    def __init__(self, stream: TextIO, *, colour: bool) -> None:
+    What the model says and thinks is printed as it comes, and not once more when it is complete.
+    """
+
+    def __init__(self, stream: TextIO | None, *, colour: bool) -> None:
         self._stream = stream
         self._colour = colour
         self._refused: list[str] = []
+        self._live = LiveText(self._print)
+
+    def shows_on(self, stream: TextIO | None) -> bool:
+        """Whether `stream` is the terminal on which everything has been shown already."""
+        if stream is None or self._stream is None or not (stream.isatty() and self._stream.isatty()):
+            return False
+        return os.path.sameopenfile(stream.fileno(), self._stream.fileno())
 
     def show(self, event: Event) -> None:
+        match event:
+            case MessageDelta(text):
+                self._live.grow("codex", self._painted("codex", _MAGENTA), text)
+            case ReasoningSummaryDelta(text):
+                self._live.grow("thinking", self._painted("thinking", _DIM), text)
+            case MessageDone(text):
+                if not self._live.finish("codex"):
+                    self._line("codex", _MAGENTA, text)
+            case ReasoningSummaryDone(text):
+                if not self._live.finish("thinking"):
+                    self._line("thinking", _DIM, text)
+            case ReplyDiscarded():
+                if self._live.discard():
+                    self._line("note", _DIM, "what was said last is void, the model is asked again")
+            case _:
+                self._complete(event)
+
+    def _complete(self, event: Event) -> None:
+        """Show what comes in one piece."""
         match event:
             case SessionStarted():
                 self._session(event)
             case TaskStarted(_, prompt):
                 self._line("user", _CYAN, neutralise(prompt))
-            case MessageDone(text):
-                self._line("codex", _MAGENTA, neutralise(text))
-            case ReasoningSummaryDone(text):
-                self._line("thinking", _DIM, neutralise(text))
             case ActionStarted(_, action, files):
                 self._action(action, files, outside=event.outside)
             case ActionEnded(_, action, outcome):
@@ -58,10 +102,12 @@ class Progress(Audience):
                 self._line(f"{visible(tool)} failed", _RED, neutralise(reason))
             case Notice(message, level):
                 self._line("warning" if level is NoticeLevel.WARNING else "note", _DIM, neutralise(message))
-            case ReplyDiscarded():
-                self._line("note", _DIM, "what was said last is void, the model is asked again")
+            case PlanChanged(steps, explanation):
+                self._line("plan", _CYAN, neutralise(explanation))
+                self._block([f"{_MARKS[step.status.value]} {neutralise(shorten(step.text, 200))}" for step in steps])
             case TaskEnded(usage=usage):
-                self._line("tokens", _DIM, f"{usage.input} in ({usage.cached_input} cached), {usage.output} out")
+                self._live.discard()
+                self._line("tokens", _DIM, _counted(usage))
             case _:
                 pass
 
@@ -120,13 +166,30 @@ class Progress(Audience):
             self._write(self._painted(f"    {line}", _DIM))
 
     def _line(self, label: str, colour: str, text: str) -> None:
-        self._write(f"{self._painted(label, colour)}{': ' + text if text else ''}")
+        text = neutralise(text)
+        self._write(f"{self._painted(neutralise(label), colour)}{': ' + text if text else ''}")
 
     def _painted(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and text else text
 
     def _write(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        """Print a line of its own."""
+        self._live.close()
+        self._print(f"{line}\n")
+
+    def _print(self, text: str) -> None:
+        """Print a text; once that fails nobody watches any more, and the work goes on."""
+        if self._stream is None:
+            return
+        try:
+            print(text, end="", file=self._stream, flush=True)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # else Python tries it again at its end
+            self._stream = None
+
+
+def _counted(usage: Usage) -> str:
+    return f"{usage.input} in ({usage.cached_input} cached), {usage.output} out ({usage.reasoning} reasoning)"
 
 
 def _ended(outcome: Ran) -> str:
