@@ -185,11 +185,10 @@ class _Opening:
                 found = self._parts.optional("toolset", name)
                 if found is None:
                     continue
-                for tool in await _tools_of(found, stack, workbench):
-                    if tool.spec.name in offered:
-                        other = offered[tool.spec.name].origin
-                        raise PluginError(f"{found.origin} and {other} both have a tool {tool.spec.name!r}; disable one")
-                    offered[tool.spec.name] = OfferedTool(tool, found.origin)
+                tools = {tool.spec.name: tool for tool in await _tools_of(found, stack, workbench)}
+                for name in tools.keys() & offered.keys():
+                    raise PluginError(f"{found.origin} and {offered[name].origin} both have a tool {name!r}; disable one")
+                offered |= {name: OfferedTool(tool, found.origin) for name, tool in tools.items()}
                 toolsets.append(found)
             except PluginError as error:
                 self._warn(f"{error}; its tools are left out")

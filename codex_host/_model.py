@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import groupby
 from urllib.parse import urlencode
 
 import anyio.to_thread
 
 from codex_host import __version__
 from codex_host._plugins import guarded
-from codex_host._secrets import mask
+from codex_host._secrets import looks_secret, mask
 from codex_host._transport import EVENT_STREAM, RetryBudget, Transport
 from codex_host.errors import AuthenticationError, ModelError
-from codex_host.items import Completed, ModelEvent, Request
+from codex_host.items import Completed, ModelEvent, ReasoningDelta, Request, TextDelta
 from codex_host.parts import HttpRequest, Provider, WireApi
 
 __all__ = ["Model"]
@@ -41,10 +42,13 @@ class Model:
         return RetryBudget(self.provider.request_max_retries, self.provider.stream_max_retries)
 
     def secrets(self) -> tuple[str, ...]:
-        """The values that must reach neither commands nor texts: the key and the headers from the environment."""
+        """The values that must reach neither commands nor texts: keys, and what headers and parameters hold of them."""
         provider = self.provider
         names = [provider.env_key, *provider.env_key_overrides, *provider.env_http_headers.values()]
-        return tuple(value for name in names if name and (value := self.environ.get(name, "").strip()))
+        found = [self.environ.get(name, "").strip() for name in names if name]
+        written = {**provider.http_headers, **provider.query_params}
+        found += [value for name, value in written.items() if looks_secret(name) or name.lower() == "authorization"]
+        return tuple(filter(None, found))
 
     def _masked(self, error: ModelError) -> ModelError:
         """The same error without the key, which a server may repeat."""
@@ -76,16 +80,15 @@ class Model:
         )
         completed = False
         async with aclosing(events):  # type: ignore[type-var]
-            async for server_event in events:
+            async for server_events in events:
                 with guarded(self.wire_origin, "decoding a reply"):
-                    said = decoder.feed(server_event)
-                for event in said:
-                    completed = completed or isinstance(event, Completed)
+                    said = [event for server_event in server_events for event in decoder.feed(server_event)]
+                for event in _joined(said):
                     yield event
-                if completed:
-                    return
+                    if isinstance(event, Completed):
+                        return
             with guarded(self.wire_origin, "decoding the end of a reply"):
-                said = decoder.end()
+                said = list(decoder.end())
             for event in said:
                 completed = completed or isinstance(event, Completed)
                 yield event
@@ -156,6 +159,21 @@ def _sendable(name: str, value: str) -> str:
             f"the environment variable {name} holds a line break or another character that no key has; set it again"
         )
     return value
+
+
+def _joined(events: Sequence[ModelEvent]) -> list[ModelEvent]:
+    """The same with neighbouring pieces of text made one: a packet holds hundreds when a model is fast."""
+    joined: list[ModelEvent] = []
+    for delta, group in groupby(events, _delta):
+        if delta is None:
+            joined.extend(group)
+        else:
+            joined.append(delta("".join([piece.text for piece in group])))  # type: ignore[union-attr]
+    return joined
+
+
+def _delta(event: ModelEvent) -> type[TextDelta] | type[ReasoningDelta] | None:
+    return type(event) if isinstance(event, (TextDelta, ReasoningDelta)) else None
 
 
 def _model_ids(answer: bytes, url: str) -> tuple[str, ...]:

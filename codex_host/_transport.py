@@ -9,7 +9,7 @@ import contextlib
 import os
 import random
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -88,8 +88,8 @@ class Transport:
         budget: RetryBudget,
         authenticate: Callable[[HttpRequest], Any],
         retrying: Callable[[ModelError, float], None],
-    ) -> AsyncIterator[ServerEvent]:
-        """Send a request and yield the events of its reply.
+    ) -> AsyncIterator[Sequence[ServerEvent]]:
+        """Send a request and yield the events of its reply, as many at once as came at once.
 
         `explain` says what an answer without a stream means (`WireApi.explain`). `authenticate` is awaited for the
         request of each attempt; `retrying` is told of each further one, with the error and the seconds to wait. Raises
@@ -100,12 +100,12 @@ class Transport:
             parser = ServerEventParser()
             try:
                 async for piece in reply.chunks:
-                    for event in parser.feed(piece):
-                        yield event
+                    if events := parser.feed(piece):
+                        yield events
             except Exception as error:
                 raise _broken(error, provider) from error
-            for event in parser.end():
-                yield event
+            if events := parser.end():
+                yield events
 
     async def document(
         self,
@@ -188,7 +188,10 @@ class Transport:
             sent = client.build_request(request.method, request.url, headers=dict(request.headers), content=request.body)
             response = await client.send(sent, stream=True)
         except Exception as error:  # not only httpx's own: a port above 65535 is an OverflowError in a group
-            raise _unreachable(error, request.url) from error
+            unreachable = _unreachable(error, request.url)
+            if type(error).__name__ == "ReadTimeout" and provider.stream_idle_timeout_ms > LONGEST_WAIT * 1000:
+                unreachable.retry = None  # four more such waits would look like a run that hangs
+            raise unreachable from error
         stack.push_async_callback(_closed, response)
         return HttpReply(response.status_code, dict(response.headers), response.aiter_bytes())
 

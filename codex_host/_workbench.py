@@ -51,7 +51,6 @@ from codex_host.permissions import Fence, Network
 __all__ = ["Workbench"]
 
 OPEN = Fence(readable=None, writable=None, network=Network.ALL)
-_NO_MORE: Mapping[str, str] = {}
 _STANDING_ANSWER = "nobody is there to approve it"
 
 
@@ -96,6 +95,9 @@ class Workbench:
                     outcome = await self._use(call_id, action)
         except ToolError as error:
             outcome = Failed(str(error))
+        except BaseException as error:
+            self._over(call_id, action, Failed(str(error) or "interrupted"))
+            raise
         return self._over(call_id, action, outcome)
 
     async def start(self, call_id: str, command: Exec, *, terminal: bool = False) -> LiveCommand | Outcome:
@@ -208,7 +210,7 @@ class Workbench:
         refused, _ = await self._review(call_id, command, context)
         if refused is not None:
             return _with_reason(refused, choice)
-        launch = self._launch(command, fence, choice, {"TERM": "dumb"} if terminal else {})
+        launch = self._launch(command, fence, choice)
 
         def finish(ended: _process.Ended) -> Ran | Failed:
             outcome: Ran | Failed
@@ -221,8 +223,9 @@ class Workbench:
 
         self.show(ActionStarted(call_id, command))
         shown = _shown_by(self.show, call_id)
+        work = Work(launch, command.timeout, terminal, _held(context), shown, finish)
         try:
-            return await self.running.start(Work(launch, command.timeout, terminal, _held(context), shown, finish))
+            return await self.running.start(work)
         except (OSError, ValueError) as error:
             return Failed(_not_started(command, error))
 
@@ -256,8 +259,8 @@ class Workbench:
             return Failed(_not_started(command, error))
         return self._ran(command, launch, ended, fence, choice)
 
-    def _launch(self, command: Exec, fence: Fence, choice: Choice, more: Mapping[str, str] = _NO_MORE) -> Launch:
-        env = {**child_environment(self.environ, fence, self.secrets), **more}
+    def _launch(self, command: Exec, fence: Fence, choice: Choice) -> Launch:
+        env = child_environment(self.environ, fence, self.secrets)
         if choice.found is None:
             return Launch(command.argv, env, command.cwd)
         return launch_in(choice.found, command, env, fence)

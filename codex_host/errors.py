@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-ModelErrorKind = Literal["server", "network", "rate", "stream", "quota", "too-long", "key", "request"]
+ModelErrorKind = Literal["server", "network", "rate", "stream", "quota", "too-long", "key", "request", "forgotten"]
 _RETRIED = ("server", "network", "rate", "stream")
 
 
@@ -78,7 +78,8 @@ class ModelError(CodexError):
     """The provider did not answer as it should.
 
     `kind` says what is wrong, and thereby whether the same request may be sent again: after a fault of the server or
-    the network, a rate limit or a stream that broke off it may; after anything else nothing would change. `retry` is
+    the network, a rate limit or a stream that broke off it may; after anything else nothing would change, except that
+    a server that has "forgotten" the reply to go on from can be sent the whole conversation instead. `retry` is
     None for never, else the least number of seconds to wait (0.0: the usual pause).
     """
 

@@ -26,6 +26,7 @@ __all__ = [
     "ItemDone",
     "Json",
     "ModelEvent",
+    "Opaque",
     "Reasoning",
     "ReasoningDelta",
     "Request",
@@ -127,7 +128,18 @@ class ToolOutput:
     result: ToolResult
 
 
-Item = UserMessage | AssistantMessage | Reasoning | ToolCall | ToolOutput
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An item of the reply that the host knows nothing of, which goes back to the server as it came.
+
+    `wire` names the wire API that can spell it, all others leave it out; `data` is its JSON text.
+    """
+
+    wire: str
+    data: str
+
+
+Item = UserMessage | AssistantMessage | Reasoning | ToolCall | ToolOutput | Opaque
 
 
 class Effects(Enum):
@@ -188,7 +200,8 @@ class Request:
 
     `items` is what this request has to repeat: the whole conversation, or only what is new since the reply
     `previous`, if the server keeps the conversation (`WireApi.remembers` and `store`). `reasoning_effort` and
-    `reasoning_summary` are None for models that do not take them.
+    `reasoning_summary` are what the user configured; None leaves it to the wire, which knows the models that take
+    them, and the summary "none" asks for none.
     """
 
     model: str
@@ -219,7 +232,7 @@ class ReasoningDelta:
 class ItemDone:
     """An item of the reply is complete; the deltas before it were its parts and need not be added up."""
 
-    item: AssistantMessage | Reasoning | ToolCall
+    item: AssistantMessage | Reasoning | ToolCall | Opaque
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codex_host._server_events import ServerEventParser
-from codex_host.items import Completed, Item, ItemDone, ModelEvent
+from codex_host.items import Completed, Item, ItemDone, ModelEvent, Request, Text, ToolSpec, UserMessage
 from codex_host.parts import Decoder, ServerEvent
 
 
@@ -15,13 +15,20 @@ from codex_host.parts import Decoder, ServerEvent
 class WireTranscript:
     """A recorded reply: `stream` as the server sent it, and what must come out of it.
 
-    `name` is the test case's. `completed` has the response's id and the usage.
+    `name` is the test case's. `completed` has the response's id and the usage. `tools` are those that the request
+    offered, for wires whose decoder asks for them.
     """
 
     name: str
     stream: bytes
     items: tuple[Item, ...]
     completed: Completed
+    tools: tuple[ToolSpec, ...] = ()
+
+    @property
+    def request(self) -> Request:
+        """The request that this was the reply to."""
+        return Request("a-model", "", (UserMessage((Text("What is in a.txt?"),)),), self.tools)
 
 
 def server_events(stream: bytes) -> list[ServerEvent]:

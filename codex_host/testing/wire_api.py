@@ -8,7 +8,7 @@
         )
 
 A transcript is the body of a real server's answer, as bytes; the contract decodes it whole and cut after
-every event, and sends what came back in a further request. How the network splits the bytes is the host's
+every line, and sends what came back in a further request. How the network splits the bytes is the host's
 affair.
 """
 
@@ -36,7 +36,7 @@ from codex_host.items import (
     ToolSpec,
     UserMessage,
 )
-from codex_host.parts import ServerEvent, WireApi
+from codex_host.parts import Decoder, ServerEvent, WireApi
 from codex_host.testing._wire_transcripts import (
     WireTranscript,
     decoded,
@@ -101,7 +101,7 @@ class WireApiContract(Contract):
 
     def test_encode_takes_any_call(self, wire: WireApi) -> None:
         """What a model wrote must never make a conversation that can't be sent: arguments may be no JSON."""
-        for arguments in ("", "{", "not JSON", "[]", "\ud800"):
+        for arguments in ("", "{", "not JSON", "[]", "\ud800", "[" * 99999):
             call = ToolCall("call-1", "no_such_tool", arguments)
             items = (_question(), call, ToolOutput("call-1", ToolResult("what?", success=False)))
             json.dumps(wire.encode(Request("a-model", "", items)))
@@ -121,7 +121,7 @@ class WireApiContract(Contract):
 
     def test_decodes_a_transcript(self, wire: WireApi, transcript: WireTranscript) -> None:
         """The items are whole and in order, the deltas are their parts, and Completed comes once, last."""
-        said = decoded(wire.decoder(), server_events(transcript.stream))
+        said = decoded(wire.decoder_for(transcript.request), server_events(transcript.stream))
         assert finished_items(said) == list(transcript.items)
         assert said[-1] == transcript.completed
         assert sum(isinstance(event, Completed) for event in said) == 1
@@ -130,17 +130,15 @@ class WireApiContract(Contract):
         assert deltas in ("", messages)
 
     def test_notices_a_cut(self, wire: WireApi, transcript: WireTranscript) -> None:
-        """Wherever the stream ends: the reply is whole, or `end` raises ModelError of the kind "stream"."""
-        events = server_events(transcript.stream)
-        for length in range(len(events)):
-            said = _until_cut(wire, events[:length])
-            assert said is None or finished_items(said) == list(transcript.items), (
-                f"cut after {length} events"
-            )
+        """After whichever line the stream ends: the reply is whole, or ModelError of the kind "stream" is raised."""
+        lines = transcript.stream.splitlines(keepends=True)
+        for count in range(len(lines)):
+            said = _until_cut(wire.decoder_for(transcript.request), b"".join(lines[:count]))
+            assert said is None or finished_items(said) == list(transcript.items), f"cut after {count} lines"
 
     def test_decoders_are_independent(self, wire: WireApi, transcript: WireTranscript) -> None:
         """A new decoder knows nothing of another, even while both work."""
-        first, second = wire.decoder(), wire.decoder()
+        first, second = wire.decoder_for(transcript.request), wire.decoder_for(transcript.request)
         for event in server_events(transcript.stream):
             assert list(first.feed(event)) == list(second.feed(event))
 
@@ -149,7 +147,14 @@ class WireApiContract(Contract):
         strange = ('{"type": "something.new", "delta": "x"}', "{}", "null", "[]", "7", "ping", "")
         events = [ServerEvent("message", data) for data in strange]
         mixed = [each for event in server_events(transcript.stream) for each in (*events, event)]
-        assert finished_items(decoded(wire.decoder(), mixed)) == list(transcript.items)
+        said = decoded(wire.decoder_for(transcript.request), mixed)
+        assert finished_items(said) == list(transcript.items)
+
+    def test_decodes_without_the_request(self, wire: WireApi, transcript: WireTranscript) -> None:
+        """`decoder` decodes what does not depend on the request's tools as `decoder_for` does."""
+        if not transcript.tools:
+            said = decoded(wire.decoder(), server_events(transcript.stream))
+            assert finished_items(said) == list(transcript.items)
 
     def test_call_ids_come_back(self, wire: WireApi, transcript: WireTranscript) -> None:
         """Each call has an id of its own, which the next request repeats with call and output."""
@@ -158,7 +163,7 @@ class WireApiContract(Contract):
         assert len({call.call_id for call in calls}) == len(calls)
         outputs = [ToolOutput(call.call_id, ToolResult(f"output {n}")) for n, call in enumerate(calls)]
         items = (_question(), *transcript.items, *outputs)
-        texts = list(texts_in(wire.encode(Request("a-model", "", items, (_TOOL,)))))
+        texts = list(texts_in(wire.encode(Request("a-model", "", items, (_TOOL, *transcript.tools)))))
         for number, call in enumerate(calls):
             assert texts.count(call.call_id) == 2
             assert f"output {number}" in texts
@@ -195,10 +200,10 @@ class WireApiContract(Contract):
         assert "502" in str(wire.explain(502, {}, body))
 
 
-def _until_cut(wire: WireApi, events: Sequence[ServerEvent]) -> Sequence[ModelEvent] | None:
+def _until_cut(decoder: Decoder, stream: bytes) -> Sequence[ModelEvent] | None:
     """A reply that is whole, or None if the decoder noticed that it is not."""
     try:
-        said = decoded(wire.decoder(), events)
+        said = decoded(decoder, server_events(stream))
     except ModelError as error:
         if error.kind == "stream":
             return None

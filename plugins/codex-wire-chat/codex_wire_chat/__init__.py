@@ -30,8 +30,12 @@ class Chat(WireApi):
         return body(request)
 
     def decoder(self) -> Decoder:
-        """A decoder for one stream."""
+        """A decoder for one stream, which takes all text for text."""
         return ChatDecoder()
+
+    def decoder_for(self, request: Request) -> Decoder:
+        """A decoder for the reply to this request, which finds calls of its tools in the text."""
+        return ChatDecoder(request)
 
 
 @hookimpl

@@ -13,29 +13,38 @@ from codex_host.items import (
     Reasoning,
     ReasoningDelta,
     TextDelta,
+    ToolCall,
     Usage,
 )
 from codex_host.parts import Decoder
 from codex_host.server_errors import from_stream
+from codex_wire_chat.held_text import HeldText
 from codex_wire_chat.tool_calls import ToolCalls
+from codex_wire_chat.written_calls import written_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from codex_host.items import ModelEvent
+    from codex_host.items import ModelEvent, Request
     from codex_host.parts import ServerEvent
 
 __all__ = ["ChatDecoder"]
 
 
 class ChatDecoder(Decoder):
-    """Decodes one reply. Its items come at its end, which is the only sign that the last one is whole."""
+    """Decodes one reply. Its items come at its end, which is the only sign that the last one is whole.
 
-    def __init__(self) -> None:
+    With the `request`, calls of its tools that come as text are told from text.
+    """
+
+    def __init__(self, request: Request | None = None) -> None:
+        self._tools = {tool.name: tool for tool in request.tools} if request else {}
         self._reply_id = ""
         self._text: list[str] = []
+        self._held = HeldText(self._tools)
         self._thought: list[str] = []
-        self._calls = ToolCalls()
+        items = request.items if request else ()
+        self._calls = ToolCalls(frozenset(item.call_id for item in items if isinstance(item, ToolCall)))
         self._finish: str | None = None
         self._usage = Usage()
 
@@ -73,7 +82,8 @@ class ChatDecoder(Decoder):
             events.append(ReasoningDelta(thought))
         if text:
             self._text.append(text)
-            events.append(TextDelta(text))
+            if shown := self._held.feed(text):
+                events.append(TextDelta(shown))
         fragments = delta.get("tool_calls")
         for fragment in fragments if isinstance(fragments, list) else ():
             self._calls.feed(_object(fragment))
@@ -87,10 +97,22 @@ class ChatDecoder(Decoder):
         events: list[ModelEvent] = []
         if self._thought:
             events.append(ItemDone(Reasoning(("".join(self._thought),))))
-        if self._text:
-            events.append(ItemDone(AssistantMessage("".join(self._text))))
+        events += self._message()
         events += [ItemDone(call) for call in self._calls.finished(self._reply_id)]
         return [*events, Completed(None, self._usage, cut=self._finish == "length")]
+
+    def _message(self) -> list[ModelEvent]:
+        """What the text says, without the calls in it, and what of it has not been shown yet."""
+        text, held = "".join(self._text), self._held.rest
+        before = text.removesuffix(held)
+        written = written_calls(before, held, self._tools) if held and not self._calls else None
+        if written is not None:
+            held = written.prose
+            text = before + held if (before + held).strip() else ""
+            for number, (name, arguments) in enumerate(written.calls):
+                self._calls.feed({"index": number, "function": {"name": name, "arguments": arguments}})
+        events: list[ModelEvent] = [TextDelta(held)] if held and text else []
+        return [*events, ItemDone(AssistantMessage(text))] if text else events
 
 
 def _parsed(data: str) -> Mapping[str, Any]:
@@ -100,7 +122,7 @@ def _parsed(data: str) -> Mapping[str, Any]:
     """
     try:
         return _object(json.loads(data))
-    except ValueError:
+    except (ValueError, RecursionError):
         if data.lstrip().startswith("{"):
             raise ModelError(f"the stream is damaged: {data[:100]}", kind="stream") from None
         return {}

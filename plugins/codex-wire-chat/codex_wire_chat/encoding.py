@@ -113,7 +113,7 @@ def _arguments(text: str) -> str:
     """
     try:
         valid = isinstance(json.loads(text or "{}"), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         valid = False
     return (text or "{}") if valid else json.dumps({"invalid": text})
 

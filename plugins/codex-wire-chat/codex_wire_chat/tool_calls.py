@@ -28,7 +28,7 @@ class _Call:
             return False  # the usual case, without parsing a long text at every piece
         try:
             return isinstance(json.loads("".join(self.pieces)), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
 
 
@@ -40,10 +40,15 @@ class ToolCalls:
     and name in every fragment, or make up a new id for each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taken: frozenset[str] = frozenset()) -> None:
+        """`taken` are the ids that the conversation already has."""
+        self._taken = taken
         self._calls: list[_Call] = []
         self._current: dict[int, _Call] = {}
         self._latest = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
 
     def feed(self, fragment: Mapping[str, Any]) -> None:
         """Take in one element."""
@@ -72,16 +77,17 @@ class ToolCalls:
         return call
 
     def finished(self, reply_id: str) -> list[ToolCall]:
-        """All calls in the order in which they began, each with an id of its own.
+        """All calls in the order in which they began, each with an id that no other call has.
 
         `reply_id` goes into ids that have to be made up, so that they differ between replies.
         """
-        used: set[str] = set()
+        used = set(self._taken)
+        replies = f"{reply_id}/{len(used)}"  # some servers give every reply the same id
         calls = []
         for number, call in enumerate(self._calls):
             call_id = call.call_id
             if not call_id or call_id in used:
-                call_id = f"call_{hashlib.sha256(f'{reply_id}/{number}'.encode()).hexdigest()[:24]}"
+                call_id = f"call_{hashlib.sha256(f'{replies}/{number}'.encode()).hexdigest()[:24]}"
             used.add(call_id)
             if call.name or call.pieces:
                 calls.append(ToolCall(call_id, call.name, "".join(call.pieces)))

@@ -57,6 +57,25 @@ class TestChat(WireApiContract):
             (Reasoning(("Hmm.",)), AssistantMessage("Yes.")),
             Completed(cut=True),
         ),
+        WireTranscript(
+            "transformers",
+            recorded("transformers"),
+            (
+                AssistantMessage("I look at the files."),
+                ToolCall("req-0_tool_call_0", "shell", '{"command": ["ls"]}'),
+            ),
+            Completed(None, Usage(36, 0, 13, 0)),
+        ),
+        WireTranscript(
+            "call as text",
+            recorded("written-call"),
+            (
+                AssistantMessage("I look.\n"),
+                ToolCall("call_d32a8b8fac49cef4b7c18171", "shell", '{"command": ["ls"]}'),
+            ),
+            Completed(None, Usage(40, 0, 23, 0)),
+            tools=(ToolSpec("shell", "Runs a command.", {"type": "object"}),),
+        ),
     )
 
 

@@ -5,18 +5,26 @@ See https://platform.openai.com/docs/api-reference/responses for what is sent an
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from codex_host.errors import ModelError
 from codex_host.hookspecs import hookimpl
 from codex_host.parts import WireApi
+from codex_host.server_errors import from_reply
 from codex_wire_responses.decoding import ResponsesDecoder
 from codex_wire_responses.encoding import body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from codex_host.items import Json, Request
     from codex_host.parts import Decoder
 
 __all__ = ["Responses", "codex_wire_api"]
+
+_NOT_FOUND = re.compile(rb"(?i)previous_?\s?response|response with id .* not found")
+"""In OpenAI's words, code and parameter, and in vLLM's."""
 
 
 class Responses(WireApi):
@@ -33,6 +41,17 @@ class Responses(WireApi):
     def decoder(self) -> Decoder:
         """A decoder for one stream."""
         return ResponsesDecoder()
+
+    def decoder_for(self, request: Request) -> Decoder:
+        """A decoder for the reply to this request, which notices a server that has lost the conversation."""
+        return ResponsesDecoder(request)
+
+    def explain(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+        """What a failed request means; that the reply to go on from is not found has no status of its own."""
+        error = from_reply(status, body)
+        if error.kind == "request" and _NOT_FOUND.search(body):
+            return ModelError(str(error), kind="forgotten")
+        return error
 
 
 @hookimpl

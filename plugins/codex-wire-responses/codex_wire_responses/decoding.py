@@ -11,6 +11,7 @@ from codex_host.items import (
     AssistantMessage,
     Completed,
     ItemDone,
+    Opaque,
     Reasoning,
     ReasoningDelta,
     TextDelta,
@@ -19,32 +20,39 @@ from codex_host.items import (
 )
 from codex_host.parts import Decoder
 from codex_host.server_errors import from_stream
+from codex_wire_responses.encoding import OPAQUE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from codex_host.items import ModelEvent
+    from codex_host.items import ModelEvent, Request
     from codex_host.parts import ServerEvent
 
 __all__ = ["ResponsesDecoder"]
 
+_Item = AssistantMessage | Reasoning | ToolCall | Opaque
 _TEXT = ("response.output_text.delta", "response.refusal.delta")
 _THOUGHT = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 
 
 class ResponsesDecoder(Decoder):
-    """Decodes one reply. The items count; the deltas are only shown, unless no item comes for them."""
+    """Decodes one reply. The items count; the deltas are only shown, unless no item comes for them.
 
-    def __init__(self) -> None:
+    With the `request`, a server that does not keep the conversation as it was told to is noticed.
+    """
+
+    def __init__(self, request: Request | None = None) -> None:
+        self._previous = request.previous if request else None
         self._seen: Counter[Hashable] = Counter()
         self._call_ids: set[str] = set()
+        self._named: set[Hashable] = set()
         self._text: list[str] = []
 
     def feed(self, event: ServerEvent) -> list[ModelEvent]:
         """What an event says; those of other types, and data that is no JSON object, say nothing."""
         try:
             data = json.loads(event.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return []
         if not isinstance(data, dict):
             return []
@@ -59,11 +67,12 @@ class ResponsesDecoder(Decoder):
     def _rarer(self, kind: str, data: Mapping[str, Any]) -> list[ModelEvent]:
         """The events that come a few times in a reply."""
         match kind:
+            case "response.created":
+                return self._begin(_object(data.get("response")))
             case "response.reasoning_summary_part.added" if data.get("summary_index"):
                 return [ReasoningDelta("\n\n")]
             case "response.output_item.done":
-                item = _decoded(_object(data.get("item")))
-                return [] if item is None else [self._done(item)]
+                return self._item(_object(data.get("item")))
             case "response.completed" | "response.incomplete" | "response.failed":
                 return self._complete(kind, _object(data.get("response")))
             case "error":
@@ -77,13 +86,32 @@ class ResponsesDecoder(Decoder):
         """A stream without its last event is not whole."""
         raise ModelError("the stream ended before the reply was complete", kind="stream")
 
+    def _begin(self, response: Mapping[str, Any]) -> list[ModelEvent]:
+        """A server repeats the request's settings: if it names no reply that it goes on from, it has forgotten it."""
+        if (
+            self._previous is not None
+            and "model" in response
+            and response.get("previous_response_id") is None
+        ):
+            raise ModelError("the server does not keep the conversation", kind="forgotten")
+        return []
+
     def _text_delta(self, delta: object) -> list[ModelEvent]:
         if not isinstance(delta, str) or not delta:
             return []
         self._text.append(delta)
         return [TextDelta(delta)]
 
-    def _done(self, item: AssistantMessage | Reasoning | ToolCall) -> ItemDone:
+    def _item(self, data: Mapping[str, Any]) -> list[ModelEvent]:
+        """An item as it came; nothing if a server says it again, under the same id."""
+        item = _decoded(data)
+        named = (data.get("id"), item)
+        if item is None or (data.get("id") and named in self._named):
+            return []
+        self._named.add(named)
+        return [self._done(item)]
+
+    def _done(self, item: _Item) -> ItemDone:
         """An item is whole; a call whose id is empty or another's gets one of its own, to be answered by."""
         self._seen[_key(item)] += 1
         match item:
@@ -93,7 +121,7 @@ class ResponsesDecoder(Decoder):
                 if not call_id or call_id in self._call_ids:
                     item = ToolCall(f"{call_id or 'call'}-{len(self._call_ids) + 1}", name, arguments)
                 self._call_ids.add(item.call_id)
-            case Reasoning():
+            case Reasoning() | Opaque():
                 pass
         return ItemDone(item)
 
@@ -122,15 +150,26 @@ class ResponsesDecoder(Decoder):
         events = self._missing(response.get("output"))
         if self._text:  # deltas were all there was of the message
             events.append(ItemDone(AssistantMessage("".join(self._text))))
-        return [*events, Completed(response.get("id") or None, _usage(response.get("usage")), cut)]
+        response_id = (response.get("id") or None) if _is_kept(response) else None
+        return [*events, Completed(response_id, _usage(response.get("usage")), cut)]
+
+
+def _is_kept(response: Mapping[str, Any]) -> bool:
+    """Whether the server keeps the reply, which some do not although they were told to.
+
+    One that keeps replies says which one each goes on from, null for none, where it repeats the request's settings.
+    """
+    return response.get("store") is not False and (
+        "model" not in response or "previous_response_id" in response
+    )
 
 
 def _reasoning_delta(delta: object) -> list[ModelEvent]:
     return [ReasoningDelta(delta)] if isinstance(delta, str) and delta else []
 
 
-def _decoded(data: Mapping[str, Any]) -> AssistantMessage | Reasoning | ToolCall | None:
-    """An output item in the host's terms; None for kinds that the host did not ask for."""
+def _decoded(data: Mapping[str, Any]) -> _Item | None:
+    """An output item in the host's terms; None for one that says nothing."""
     match data.get("type"):
         case "message":
             text = "".join(_texts(data.get("content")))
@@ -143,11 +182,13 @@ def _decoded(data: Mapping[str, Any]) -> AssistantMessage | Reasoning | ToolCall
         case "function_call":
             call_id = data.get("call_id") or data.get("id") or ""
             return ToolCall(str(call_id), str(data.get("name") or ""), _arguments(data.get("arguments")))
+        case str():  # the next item may not be understood without it
+            return Opaque(OPAQUE, json.dumps(data))
         case _:
             return None
 
 
-def _key(item: AssistantMessage | Reasoning | ToolCall) -> Hashable:
+def _key(item: _Item) -> Hashable:
     """What makes two items the same. Gateways give items new ids on the way, so only a call's counts."""
     match item:
         case AssistantMessage(text):
@@ -156,6 +197,8 @@ def _key(item: AssistantMessage | Reasoning | ToolCall) -> Hashable:
             return ("reasoning", summary or encrypted)
         case ToolCall(call_id):
             return ("call", call_id)
+        case Opaque(_, data):
+            return ("opaque", json.loads(data)["type"])
 
 
 def _arguments(value: object) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from codex_host.items import (
     AssistantMessage,
     Image,
     Item,
+    Opaque,
     Reasoning,
     Text,
     ToolCall,
@@ -22,7 +25,14 @@ if TYPE_CHECKING:
 
     from codex_host.items import Content, Request
 
-__all__ = ["body"]
+__all__ = ["OPAQUE", "body"]
+
+OPAQUE = "responses"
+"""How this wire marks the items that only it can send back."""
+_REASONS = re.compile(r"(?:.*/)?(?:o\d|codex|gpt-5(?!.*chat))")
+"""The models that take `reasoning`, by their names; a gateway may put its own name for the maker before them."""
+_DEFAULTS = {"effort": "high", "summary": "auto"}
+"""What the original sends."""
 
 
 def body(request: Request) -> dict[str, Any]:
@@ -49,7 +59,9 @@ def body(request: Request) -> dict[str, Any]:
 def _reasoning(request: Request) -> dict[str, str]:
     """The `reasoning` object; empty for models that take none, which answer 400 to it."""
     settings = {"effort": request.reasoning_effort, "summary": request.reasoning_summary}
-    return {name: value for name, value in settings.items() if value is not None}
+    defaults = _DEFAULTS if _REASONS.match(request.model) else {}
+    chosen = {name: value or defaults.get(name) for name, value in settings.items()}
+    return {name: value for name, value in chosen.items() if value is not None and value != "none"}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -79,6 +91,8 @@ def _item(item: Item) -> dict[str, Any] | None:
             return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments or "{}"}
         case ToolOutput(call_id, result):
             return {"type": "function_call_output", "call_id": call_id, "output": _output(result)}
+        case Opaque(wire, data):
+            return json.loads(data) if wire == OPAQUE else None
 
 
 def _thought(item: Reasoning) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from codex_host.items import (
     Completed,
     Image,
     ItemDone,
+    Opaque,
     Reasoning,
     ReasoningDelta,
     Request,
@@ -53,11 +54,32 @@ class TestResponses(WireApiContract):
             (AssistantMessage("Two files."), ToolCall("req_0_tool_call", "shell", '{"command": ["ls"]}')),
             Completed("resp_req_0"),
         ),
+        # `transformers serve` 5.23: it keeps nothing, and says a message once more after a call.
+        WireTranscript(
+            "transformers",
+            recorded("transformers"),
+            (
+                AssistantMessage("I look at the files."),
+                ToolCall("req-0_tool_call_0", "shell", '{"command": ["ls"]}'),
+            ),
+            Completed(None, Usage(36, 0, 13, 0)),
+        ),
+        # `@copilotkit/aimock` 1.43: it keeps nothing either.
+        WireTranscript(
+            "aimock",
+            recorded("aimock"),
+            (
+                ToolCall("call_BDzYarwtdvx9tfJG", "shell", '{"command":["ls"]}'),
+                ToolCall("call_rXzWQHXdTrB1NK4v", "shell", '{"command":["pwd"]}'),
+            ),
+            Completed(),
+        ),
     )
 
 
 WIRE = codex_wire_responses.codex_wire_api("responses")
 QUESTION = UserMessage((Text("What is here?"),))
+CONTINUING = Request("m", "", (QUESTION,), previous="resp_0", store=True)
 PICTURE = Image("data:image/png;base64,AA==")
 
 
@@ -140,6 +162,35 @@ class TestEncoding:
         body = WIRE.encode(Request("m", "", (QUESTION,), store=True, reasoning_effort="low"))
         assert body["reasoning"] == {"effort": "low"}
         assert "include" not in body
+
+    @pytest.mark.parametrize("model", ["o4-mini", "o3", "codex-mini-latest", "gpt-5.1-codex", "openai/o1"])
+    def test_models_that_reason_are_asked_to(self, model):
+        """As the original asks every model."""
+        body = WIRE.encode(Request(model, "", (QUESTION,)))
+        assert body["reasoning"] == {"effort": "high", "summary": "auto"}
+        assert body["include"] == ["reasoning.encrypted_content"]
+
+    @pytest.mark.parametrize("model", ["gpt-4.1", "olmo-2", "gpt-5-chat-latest", "my-o3", "qwen3"])
+    def test_other_models_are_not(self, model):
+        assert "reasoning" not in WIRE.encode(Request(model, "", (QUESTION,)))
+
+    @pytest.mark.parametrize(
+        ("model", "effort", "summary", "sent"),
+        [
+            ("o3", "low", None, {"effort": "low", "summary": "auto"}),
+            ("o3", None, "detailed", {"effort": "high", "summary": "detailed"}),
+            ("o3", None, "none", {"effort": "high"}),
+            ("m", "low", "none", {"effort": "low"}),
+            ("m", None, "concise", {"summary": "concise"}),
+            ("m", None, "none", None),
+        ],
+    )
+    def test_what_is_configured_comes_first(self, model, effort, summary, sent):
+        request = Request(model, "", (QUESTION,), reasoning_effort=effort, reasoning_summary=summary)
+        assert WIRE.encode(request).get("reasoning") == sent
+
+    def test_items_of_another_wire_stay_here(self):
+        assert len(WIRE.encode(Request("m", "", (QUESTION, Opaque("another", "{}"))))["input"]) == 1
 
     def test_without_storage_encrypted_reasoning_is_asked_for_and_given_back(self):
         thought = Reasoning(("Hm.",), "rs_1", "gAAAAA==")
@@ -247,8 +298,47 @@ class TestDecoding:
         refusal = {"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}
         assert items(done(refusal), completed()) == [AssistantMessage("No.")]
 
-    def test_other_items_are_ignored(self):
-        assert items(done({"type": "web_search_call", "id": "ws"}), done(None), completed()) == []
+    def test_what_is_no_item_is_ignored(self):
+        assert items(done(None), done({}), done({"type": 7}), completed(None)) == []
+
+    def test_unknown_items_come_back_as_they_came(self):
+        first, second = ({"type": "web_search_call", "id": name, "action": {"n": 1}} for name in ("a", "b"))
+        renamed = [{**first, "id": "another"}, second]
+        said = items(done(first), done(second), completed(*renamed))
+        assert [encoded(item) for item in said] == [first, second]
+
+    def test_unknown_items_that_only_the_last_event_has(self):
+        search = {"type": "web_search_call", "id": "a"}
+        said = items(completed(message("a"), search))
+        assert said[0] == AssistantMessage("a")
+        assert encoded(said[1]) == search
+
+    @pytest.mark.parametrize(
+        ("echo", "kept"),
+        [
+            ({}, "r"),
+            ({"store": True}, "r"),
+            ({"store": False}, None),
+            ({"model": "m", "previous_response_id": None}, "r"),
+            ({"model": "m"}, None),
+        ],
+    )
+    def test_a_reply_that_is_not_stored_cannot_be_continued(self, echo, kept):
+        assert decoded(WIRE.decoder(), [completed(**echo)])[-1].response_id == kept
+
+    @pytest.mark.parametrize("echo", [{}, {"model": "m", "previous_response_id": "resp_0"}])
+    def test_a_server_that_goes_on(self, echo):
+        decoder = WIRE.decoder_for(CONTINUING)
+        assert decoder.feed(event("response.created", response={"id": "r", **echo})) == []
+
+    @pytest.mark.parametrize("echo", [{}, {"previous_response_id": None}])
+    def test_a_server_that_overlooks_what_it_shall_go_on_from(self, echo):
+        created = event("response.created", response={"id": "r", "model": "m", **echo})
+        assert WIRE.decoder_for(Request("m", "", (QUESTION,))).feed(created) == []
+        with pytest.raises(ModelError, match="does not keep the conversation") as caught:
+            WIRE.decoder_for(CONTINUING).feed(created)
+        assert caught.value.kind == "forgotten"
+        assert caught.value.retry is None
 
     @pytest.mark.parametrize(
         "last",
@@ -295,3 +385,30 @@ class TestDecoding:
     def test_a_failure_without_a_reason(self):
         with pytest.raises(ModelError, match="no reason"):
             WIRE.decoder().feed(event("response.failed"))
+
+
+class TestFailedRequests:
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            (
+                400,
+                {
+                    "message": "Previous response with id 'r' not found.",
+                    "code": "previous_response_not_found",
+                },
+            ),
+            (400, {"message": "Unknown parameter: 'previous_response_id'.", "code": "unknown_parameter"}),
+            (404, {"message": "Response with id 'r' not found.", "param": "response_id", "code": 404}),
+        ],
+    )
+    def test_a_reply_that_the_server_does_not_have(self, status, error):
+        explained = WIRE.explain(status, {}, json.dumps({"error": error}).encode())
+        assert explained.kind == "forgotten"
+        assert explained.retry is None
+        assert error["message"] in str(explained)
+
+    def test_other_reasons_are_what_they_are(self):
+        for status, kind in ((400, "request"), (404, "request"), (401, "key"), (500, "server")):
+            assert WIRE.explain(status, {}, b'{"error": {"message": "Model m not found."}}').kind == kind
+        assert WIRE.explain(500, {}, b"previous_response_id").kind == "server"
