@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
-from codex_host._secrets import looks_secret
+from codex_host._secrets import holds_secret, looks_secret
+from codex_host.config import EnvironmentPolicy
 from codex_host.permissions import Fence, Network
 
 __all__ = ["child_environment"]
@@ -23,24 +25,51 @@ _WAYS_OUT = frozenset(
 )
 """Variables that lead to sockets of the user's other programs; they stay where the network is open."""
 
+_CORE = frozenset({"HOME", "LOGNAME", "PATH", "SHELL", "USER", "USERNAME", "TMPDIR", "TEMP", "TMP"})
+"""What `inherit = "core"` leaves."""
 
-def child_environment(environ: Mapping[str, str], fence: Fence, secrets: Iterable[str]) -> dict[str, str]:
+_USUAL = EnvironmentPolicy()
+
+
+def child_environment(
+    environ: Mapping[str, str],
+    fence: Fence,
+    secrets: Iterable[str],
+    policy: EnvironmentPolicy = _USUAL,
+) -> dict[str, str]:
     """The whole environment of one command.
 
-    Removed are variables whose names look like secrets, those whose values contain one of `secrets`, and, where the
-    network is closed, those that lead to sockets. `CODEX_SANDBOX_NETWORK_DISABLED=1` says that the network is closed;
-    TMPDIR points to `fence.temp`. Pagers are switched off, since nobody is there to leave one.
+    `environ` is the user's; the policy chooses from it. Removed in any case are variables whose values hold one of
+    `secrets` and, where the network is closed, those that lead to sockets, unless the policy sets them itself.
+    `CODEX_SANDBOX_NETWORK_DISABLED=1` says that the network is closed; TMPDIR points to `fence.temp`. Pagers are
+    switched off, since nobody is there to leave one.
     """
-    known = [secret for secret in secrets if secret]
+    known = tuple(secrets)
     child = {
-        name: value
-        for name, value in environ.items()
-        if not looks_secret(name) and not any(secret in value for secret in known)
+        name: value for name, value in _inherited(environ, policy).items() if not holds_secret(value, known)
     }
     if fence.network is Network.NONE:
         child = {name: value for name, value in child.items() if name not in _WAYS_OUT}
+    child |= policy.set
+    if policy.include_only:
+        child = {name: value for name, value in child.items() if _matches(name, policy.include_only)}
+    if fence.network is Network.NONE:
         child["CODEX_SANDBOX_NETWORK_DISABLED"] = "1"
     if fence.temp is not None:
         child["TMPDIR"] = str(fence.temp)
-    child["PAGER"] = child["GIT_PAGER"] = "cat"
-    return child
+    return {**child, **{name: policy.set.get(name, "cat") for name in ("PAGER", "GIT_PAGER")}}
+
+
+def _inherited(environ: Mapping[str, str], policy: EnvironmentPolicy) -> dict[str, str]:
+    """The user's variables that neither `inherit` nor `exclude` nor a name that looks secret keeps away."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if (policy.inherit == "all" or (policy.inherit == "core" and name.upper() in _CORE))
+        and (policy.ignore_default_excludes or not looks_secret(name))
+        and not _matches(name, policy.exclude)
+    }
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name.upper(), pattern.upper()) for pattern in patterns)

@@ -40,6 +40,8 @@ def sandbox_flags(options: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
     from codex_host.permissions import FULL_AUTO, PRESETS, Permissions
 
     flags = {"sandbox_backend": options["sandbox_backend"]} if options["sandbox_backend"] else {}
+    if options["sandbox_mode"] and not (options["permissions"] or options["full_auto"]):
+        return {**flags, "sandbox_mode": options["sandbox_mode"]}  # with what the config changes in it
     presets = [FULL_AUTO] if options["full_auto"] else []
     presets += [PRESETS[options["sandbox_mode"]]] if options["sandbox_mode"] else []
     if presets or options["permissions"]:
@@ -108,7 +110,7 @@ def _run_frontend(found: Found, options: Mapping[str, Any]) -> int:
     flags |= {"disable_response_storage": True} if options["disable_response_storage"] else {}
     flags |= {"disabled_plugins": list(options["disabled"])} if options["disabled"] else {}
     flags |= sandbox_flags(options, here)
-    layers = load(codex_home(os.environ), os.environ, flags, options["assignments"], options["profile"])
+    layers = load(codex_home(os.environ), os.environ, flags, options["assignments"], options["profile"], cwd)
     with guarded(found.origin, "choosing its settings"):
         own = found.part.settings(options, layers.config)
     host = Host(layers.over(Layer(f"the frontend {found.name}", own, here)), cwd, dict(os.environ))

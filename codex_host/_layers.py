@@ -1,36 +1,65 @@
 """The config layers, merged once and converted once, each value knowing where it came from.
 
-From the lowest to the highest: built-in defaults, environment defaults, the user's config.toml, the selected profile,
-`-c key=value`, flags, and what the frontend sets for itself. Tables such as `[model_providers.NAME]` are merged field
-by field; everything else is replaced whole. `sandbox_permissions` and `sandbox_mode` are two spellings of one setting,
-so the higher of either hides both below.
+From the lowest to the highest: built-in defaults, environment variables, the user's config.toml, the file of a trusted
+project, the selected profile, `-c key=value`, flags, and what the frontend sets for itself. Tables are merged field by
+field; everything else, lists too, is replaced whole. `sandbox_permissions` and `sandbox_mode` are two spellings of one
+setting, so the higher of either hides both below.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from codex_host.config import KEYS, PROFILE_KEYS, Config
+from codex_host._sources import (
+    BY_NAME,
+    Layer,
+    assigned,
+    from_environment,
+    nested,
+    of_profile,
+    of_project,
+    read,
+    settings,
+)
+from codex_host.config import (
+    ALIASES,
+    CHOSEN,
+    ENVIRONMENT,
+    MERGED,
+    PROFILE_KEYS,
+    Config,
+    EnvironmentPolicy,
+    WorkspaceWrite,
+)
 from codex_host.errors import ConfigError, UsageError
 
-__all__ = ["Layer", "Layers", "codex_home", "current_folder", "load"]
+__all__ = [
+    "Layer",
+    "Layers",
+    "Origin",
+    "codex_home",
+    "current_folder",
+    "load",
+    "nearest",
+    "spelled_once",
+    "unknown_keys",
+]
 
-_BY_NAME = {key.name: key for key in KEYS}
 _SANDBOX = ("sandbox_permissions", "sandbox_mode")
-_TABLES = ("model_providers", "mcp_servers", "plugins")
+_PROFILE = tuple(key.name for key in PROFILE_KEYS)
+_GROUPS = {"sandbox_workspace_write": WorkspaceWrite, "shell_environment_policy": EnvironmentPolicy}
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """Values from one place. `source` is how errors name it; `base` is what relative paths in it are relative to."""
+class Origin:
+    """A value as one layer spells it, under which key, and where that stands."""
 
-    source: str
-    values: Mapping[str, Any]
-    base: Path
+    key: str
+    value: Any
+    where: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +70,28 @@ class Layers:
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...] = ()
     config: Config = field(init=False)
+    _plain: tuple[Layer, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "config", _convert(self.home, self.layers))
+        object.__setattr__(self, "_plain", tuple(_plain(self.layers)))
+        object.__setattr__(self, "config", _converted(self.home, self._plain))
 
     def over(self, layer: Layer) -> Layers:
         """The same with one more layer on top."""
         return replace(self, layers=(*self.layers, layer)) if layer.values else self
+
+    def origins(self, *path: str) -> tuple[Origin, ...]:
+        """Where a value was set, the highest layer first: that one holds, the others are overridden."""
+        spellings = [(name,) for name in _SANDBOX] if path[0] in _SANDBOX else [ALIASES.get(path[0], path)]
+        found = []
+        for layer in reversed(self._plain):
+            for spelling in spellings:
+                value: Any = layer.values
+                for name in spelling:
+                    value = value.get(name) if isinstance(value, Mapping) else None
+                if value is not None:  # TOML has no null
+                    found.append(Origin(".".join(spelling), value, layer.where(*spelling)))
+        return tuple(found)
 
 
 def codex_home(environ: Mapping[str, str]) -> Path:
@@ -56,7 +100,9 @@ def codex_home(environ: Mapping[str, str]) -> Path:
     if named:
         home = Path(named).absolute()
         if not home.is_dir():
-            raise ConfigError(f"CODEX_HOME is set to {home}, which is no folder; create it or unset the variable")
+            raise ConfigError(
+                f"CODEX_HOME is set to {home}, which is no folder; create it or unset the variable"
+            )
         return home.resolve()
     try:
         return Path.home() / ".codex"
@@ -78,115 +124,99 @@ def load(
     flags: Mapping[str, Any],
     assignments: Sequence[str] = (),
     profile: str | None = None,
+    cwd: Path | None = None,
 ) -> Layers:
     """Read and merge what configures a run.
 
     `flags` are config values set by command-line options, `assignments` the texts of `-c`, `profile` the flag's value
-    or None. Raises ConfigError.
+    or None. `cwd` is the folder to work in, the current one if None: its project may have a file of its own.
+    Raises ConfigError.
     """
-    file = home / "config.toml"
-    user = _read(file)
-    base = current_folder()
-    typed = Layer("-c", _assigned(assignments), base)
-    chosen = profile or typed.values.get("profile") or user.get("profile")
-    layers = [Layer("the environment", _from_environment(environ), base)]
-    layers.append(Layer(str(file), {key: value for key, value in user.items() if key not in PROFILE_KEYS}, home))
-    if chosen is not None:
-        layers.append(Layer(f"profile {chosen!r} in {file}", _profile(user, chosen, file), home))
-    layers.append(replace(typed, values={key: value for key, value in typed.values.items() if key not in PROFILE_KEYS}))
-    layers.append(Layer("the command line", flags, base))
+    here = current_folder()
+    user = read(home / "config.toml", home)
+    typed = Layer("-c", assigned(assignments), here)
+    project, told = of_project(cwd or here, home)
+    layers = [
+        *from_environment(environ, here),
+        user,
+        *project,
+        *of_profile(profile, user, typed),
+        typed,
+        Layer("the command line", {**flags, **({} if profile is None else {"profile": profile})}, here),
+    ]
     present = tuple(layer for layer in layers if layer.values)
-    return Layers(home, present, tuple(warning for layer in present for warning in _unknown_keys(layer)))
+    return Layers(home, present, (*told, *(warning for layer in present for warning in unknown_keys(layer))))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_text("utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from None
-    return _parse(text, str(file))
+def unknown_keys(layer: Layer) -> Iterator[str]:
+    """What to say of each key of a layer that nobody knows."""
+    for key, path, _ in settings(layer.values):
+        if key is None or (layer.prefix and path[0] in _PROFILE):
+            yield f"{layer.where(*path)}: unknown key {'.'.join(path)!r} is ignored{_hint(path)}"
 
 
-def _parse(text: str, source: str) -> dict[str, Any]:
-    """Parse TOML, which only a run with a config file or `-c` pays for."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        values: dict[str, Any] = tomllib.loads(text)
-        return values
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not valid TOML: {error}") from None
+def _hint(path: tuple[str, ...]) -> str:
+    name = path[-1]
+    if path[0] in _PROFILE:
+        return "; it stands at the top level of config.toml only"
+    if len(path) > 1 and name in BY_NAME:
+        return f"; keys of the top level, such as {name!r}, stand above the first [table]"
+    table = "".join(f"{part}." for part in path[:-1])
+    near = nearest(
+        name, {key.removeprefix(table).partition(".")[0] for key in BY_NAME if key.startswith(table)}
+    )
+    return f"; did you mean {table + near!r}?" if near else ""
 
 
-def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
-    """The texts of `-c`: a dotted path, then a TOML value, or a plain text where it is none."""
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        keys = path.strip().split(".")
-        if not equals or not all(keys):
-            raise ConfigError(f"-c {assignment}: expected KEY=VALUE, for example -c model=o3")
-        table = values
-        for key in keys[:-1]:
-            table = table.setdefault(key, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"-c {assignment}: {key} has a value already and is no table")
-        table[keys[-1]] = _value(text)
-    return values
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The one of the words that was probably meant, empty if none looks like it."""
+    import difflib  # wanted only here, and it costs more than reading a config file
+
+    return next(iter(difflib.get_close_matches(word, sorted(words), 1)), "")
 
 
-def _value(text: str) -> Any:
-    try:
-        return _parse(f"value = {text}", "-c")["value"]
-    except ConfigError:
-        return text
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    model = environ.get("OPENAI_DEFAULT_MODEL", "").strip()
-    return {"model": model} if model else {}
-
-
-def _profile(user: Mapping[str, Any], name: str, file: Path) -> Mapping[str, Any]:
-    profiles = user.get("profiles", {})
-    if not isinstance(profiles, Mapping) or not isinstance(profiles.get(name), Mapping):
-        known = ", ".join(profiles) if isinstance(profiles, Mapping) and profiles else "none"
-        raise ConfigError(f"no profile called {name!r} in {file}; there are: {known}")
-    return dict(profiles[name])
-
-
-def _unknown_keys(layer: Layer) -> list[str]:
-    warnings = []
-    for key in layer.values:
-        if key not in _BY_NAME:
-            import difflib  # wanted only here, and it costs more than reading a config file
-
-            near = difflib.get_close_matches(key, _BY_NAME, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            warnings.append(f"{layer.source}: unknown key {key!r} is ignored{hint}")
-    return warnings
-
-
-def _convert(home: Path, layers: Sequence[Layer]) -> Config:
-    fields: dict[str, Any] = {"home": home}
+def _plain(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """The same layers without short names: those keys are spelled out where they stand."""
+    named = [layer.values.get("model_provider") for layer in reversed(layers)]
+    chosen = next((name for name in named if isinstance(name, str)), Config(home=Path()).model_provider)
     for layer in layers:
-        if all(key in layer.values for key in _SANDBOX):
-            raise ConfigError(f"{layer.source}: sandbox_permissions and sandbox_mode exclude each other; keep one")
-        for name, value in layer.values.items():
-            key = _BY_NAME.get(name)
-            if key is None:
+        values = dict(layer.values)
+        for name, path in ALIASES.items():
+            if name in values:
+                values = _merged(values, nested(path, layer.convert(BY_NAME[name], [name], values.pop(name))))
+        if layer.source in ENVIRONMENT and "model_providers" in values:
+            values["model_providers"] = {chosen: values["model_providers"][CHOSEN]}
+        yield replace(layer, values=values)
+
+
+def _converted(home: Path, layers: Sequence[Layer]) -> Config:
+    """All layers as one value. Raises ConfigError for the first that is wrong."""
+    fields: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {name: {} for name in _GROUPS}
+    is_workspace = False
+    for layer in layers:
+        spelled_once(layer)
+        for key, path, raw in settings(layer.values):
+            if key is None or path[0] in _PROFILE:
                 continue
-            try:
-                converted = key.convert(value, layer.base)
-            except ValueError as error:
-                raise ConfigError(f"{layer.source}: {name}: {error}") from None
-            target = key.field or name
-            fields[target] = _merged(fields.get(target, {}), converted) if name in _TABLES else converted
-    return Config(**fields)
+            value = layer.convert(key, path, raw)
+            if key.name in _SANDBOX:
+                is_workspace = raw == "workspace-write"
+            group, _, name = key.name.partition(".")
+            target, name = (groups[group], name) if group in groups else (fields, key.field or key.name)
+            target[name] = _merged(target.get(name, {}), value) if key.name in MERGED else value
+    made = {name: kind(**groups[name]) for name, kind in _GROUPS.items()}
+    config = Config(home=home, **fields, **made)
+    return (
+        replace(config, permissions=config.sandbox_workspace_write.permissions()) if is_workspace else config
+    )
+
+
+def spelled_once(layer: Layer) -> None:
+    """Raises ConfigError if a layer sets one thing in two ways."""
+    if all(key in layer.values for key in _SANDBOX):
+        where = layer.where("sandbox_mode")
+        raise ConfigError(f"{where}: sandbox_permissions and sandbox_mode exclude each other; keep one")
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,4 +226,3 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
-

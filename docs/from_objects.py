@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import click
 from codex_host import _layers, errors
 from codex_host._group import HOST_COMMANDS, group
 from codex_host._plugins import Plugins, installed
-from codex_host.config import KEYS, PROFILE_KEYS, Config
+from codex_host.config import ALIASES, CHOSEN, ENVIRONMENT, KEYS, PROFILE_KEYS, Config
 from codex_host.parts import Provider
 from codex_host.permissions import FULL_AUTO, PRESETS, Permissions
 
@@ -54,7 +55,8 @@ def exit_codes() -> str:
 
 def config() -> str:
     """Every key of config.toml, with what it takes and its default."""
-    keys = [[f"`{key.name}`", key.doc, _expected(key), _default(key)] for key in KEYS]
+    keys = [[f"`{key.name}`", key.doc, _expected(key), _default(key)] for key in (*KEYS, *PROFILE_KEYS)]
+    variables = [[f"`{name}`", f"`{'.'.join(path)}`"] for name, (path, _) in ENVIRONMENT.items()]
     known = set(Permissions.words(Permissions(True, True, True, True, True, True)))
     if known != MEANINGS.keys():
         raise ValueError(f"MEANINGS explains other permissions than there are: {known ^ MEANINGS.keys()}")
@@ -63,7 +65,9 @@ def config() -> str:
     return _template(
         "config",
         layers=(_layers.__doc__ or "").partition("\n\n")[2].strip(),
-        profile_keys=" and ".join(f"`{key}`" for key in PROFILE_KEYS),
+        profile_keys=" and ".join(f"`{key.name}`" for key in PROFILE_KEYS),
+        project_keys=", ".join(f"`{key.name}`" for key in KEYS if key.project),
+        environment=_table(["Variable", "Setting"], variables).replace(CHOSEN, "NAME"),
         keys=_table(["Key", "Meaning", "Value", "Default"], keys),
         words=_table(["Word", "Grants"], words),
         presets=_table(["Preset", "Stands for"], ([f"`{name}`", _words(preset)] for name, preset in presets)),
@@ -105,14 +109,15 @@ def _expected(key: Any) -> str:
 
 def _default(key: Any) -> str:
     """A key's default, as config.toml would spell it; nothing where there is none."""
-    value = getattr(Config(home=Path()), key.field or key.name)
+    if key.name in ALIASES or key in PROFILE_KEYS:
+        return ""
+    value = operator.attrgetter(key.field or key.name)(Config(home=Path()))
     if isinstance(value, Permissions):
         preset = next((name for name, preset in PRESETS.items() if preset == value), "")
         return f'`"{preset}"`' if key.name == "sandbox_mode" else f"`{json.dumps(value.words())}`"
     if value is None or isinstance(value, dict):
         return ""
-    text = json.dumps(value)
-    return f"`{{ persistence = {text} }}`" if key.name == "history" else f"`{text}`"
+    return f"`{json.dumps(value)}`"
 
 
 def _words(permissions: Permissions) -> str:

@@ -353,7 +353,7 @@ class TestSandboxFlags:
         [
             ({}, {}),
             ({"sandbox_backend": "x"}, {"sandbox_backend": "x"}),
-            ({"sandbox_mode": "read-only"}, {"sandbox_permissions": ["disk-full-read-access"]}),
+            ({"sandbox_mode": "read-only"}, {"sandbox_mode": "read-only"}),
             ({"permissions": ("disk-write-cwd",)}, {"sandbox_permissions": ["disk-write-cwd"]}),
             (
                 {"permissions": ("disk-write-folder=sub",), "sandbox_mode": "read-only"},

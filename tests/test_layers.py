@@ -1,12 +1,13 @@
 """The configuration: which layer wins, what each value means, and what is said of a wrong one."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from codex_host._layers import Layer, codex_home, load
-from codex_host.config import ALIASES, KEYS, Config
+from codex_host.config import ALIASES, KEYS, Config, EnvironmentPolicy
 from codex_host.errors import ConfigError
 from codex_host.permissions import DANGER_FULL_ACCESS, READ_ONLY, WORKSPACE_WRITE, Permissions
 
@@ -89,6 +90,15 @@ class TestPrecedence:
         config = configured(text, profile="p", model="flag").config
         assert (config.model, config.model_provider, config.session_store) == ("flag", "profile", "user")
 
+    def test_of_tables_is_for_each_field_by_itself(self, configured):
+        text = "[history]\npersistence = 'none'\n[profiles.p.history]\nmax_bytes = 5\n"
+        text += "[shell_environment_policy]\ninherit = 'core'\nset = { a = '1', b = '2' }\n"
+        assignments = ("shell_environment_policy.set.b=x", "shell_environment_policy.exclude=['X']")
+        config = configured(text, *assignments, profile="p").config
+        assert (config.history_persistence, config.history_max_bytes) == ("none", 5)
+        policy = EnvironmentPolicy(inherit="core", exclude=("X",), set={"a": "1", "b": "x"})
+        assert config.shell_environment_policy == policy
+
     def test_without_anything_the_defaults_hold(self, configured):
         assert configured().config == Config(home=configured().home)
         assert configured().warnings == ()
@@ -120,9 +130,99 @@ class TestPrecedence:
         assert config.plugin("x") == {"a": {"one": 1, "two": 3}, "b": {"c": 3}}
         assert config.plugin("y") == {}
 
+    def test_a_quoted_path_keeps_its_dots(self, configured):
+        config = configured("", 'model_providers."my.own".name=b', "model_providers.'a b'.name=c").config
+        assert config.model_providers == {"my.own": {"name": "b"}, "a b": {"name": "c"}}
+
     @pytest.mark.parametrize("blank", ["", "  "])
     def test_a_blank_variable_is_none(self, configured, blank):
         assert configured(environ={"OPENAI_DEFAULT_MODEL": blank}).config.model == "o4-mini"
+
+
+class TestOrigins:
+    def test_of_every_layer(self, configured, home, tmp_path):
+        text = 'model = "user"\n[profiles.p]\n# the profile\nmodel = "profile"'
+        environ = {"OPENAI_DEFAULT_MODEL": "environment"}
+        layers = configured(text, "model=assigned", environ=environ, profile="p", model="flag")
+        layers = layers.over(Layer("the frontend exec", {"model": "frontend"}, tmp_path))
+        assert [(origin.value, origin.where) for origin in layers.origins("model")] == [
+            ("frontend", "the frontend exec"),
+            ("flag", "the command line"),
+            ("assigned", "-c"),
+            ("profile", f"profile 'p' in {home / 'config.toml'}:4"),
+            ("user", f"{home / 'config.toml'}:1"),
+            ("environment", "OPENAI_DEFAULT_MODEL"),
+        ]
+
+    def test_of_a_default_there_is_none(self, configured):
+        assert configured().origins("model") == ()
+        assert configured("model = 'x'").origins("model", "y") == ()
+
+    def test_of_two_spellings(self, configured, home):
+        layers = configured("\nsandbox_permissions = []", "sandbox_mode=read-only")
+        for key in ("sandbox_mode", "sandbox_permissions"):
+            assert [(origin.key, origin.where) for origin in layers.origins(key)] == [
+                ("sandbox_mode", "-c"),
+                ("sandbox_permissions", f"{home / 'config.toml'}:2"),
+            ]
+
+    def test_a_byte_order_mark_is_no_text(self, configured):
+        assert configured("\ufeffmodel = 'x'").config.model == "x"
+
+
+class TestShortNames:
+    def test_openai_base_url_is_a_field_of_the_provider(self, configured, home):
+        text = "\nopenai_base_url = 'http://a'\n[model_providers.openai]\nname = 'x'\nbase_url = 'http://b'"
+        layers = configured(text)
+        assert layers.config.model_providers == {"openai": {"name": "x", "base_url": "http://a"}}
+        for path in (("openai_base_url",), ("model_providers", "openai", "base_url")):
+            assert layers.origins(*path)[0].where == f"{home / 'config.toml'}:2"
+
+    @pytest.mark.parametrize(
+        ("text", "assignment", "expected"),
+        [
+            ("openai_base_url = 'http://a'", "model_providers.openai.base_url=http://b", "http://b"),
+            ("model_providers.openai.base_url = 'http://a'", "openai_base_url=http://b", "http://b"),
+            ("[profiles.p]\nopenai_base_url = 'http://a'", "profile=p", "http://a"),
+        ],
+    )
+    def test_it_stays_in_its_layer(self, configured, text, assignment, expected):
+        assert configured(text, assignment).config.model_providers["openai"]["base_url"] == expected
+
+
+class TestEnvironment:
+    NUMBERS = (
+        ("OPENAI_REQUEST_MAX_RETRIES", "request_max_retries"),
+        ("OPENAI_STREAM_MAX_RETRIES", "stream_max_retries"),
+        ("OPENAI_STREAM_IDLE_TIMEOUT_MS", "stream_idle_timeout_ms"),
+    )
+
+    @pytest.mark.parametrize(("variable", "field"), NUMBERS)
+    def test_numbers_are_the_chosen_providers(self, configured, variable, field):
+        assert configured(environ={variable: " 7 "}).config.model_providers == {"openai": {field: 7}}
+        config = configured("model_provider = 'x'", environ={variable: "7"}).config
+        assert config.model_providers == {"x": {field: 7}}
+        assert configured(environ={variable: " "}).config.model_providers == {}
+
+    @pytest.mark.parametrize(("variable", "field"), NUMBERS)
+    def test_tables_stand_above_them(self, configured, variable, field):
+        text = f"[model_providers.openai]\nbase_url = 'http://x'\n{field} = 1"
+        layers = configured(text, environ={variable: "7"})
+        assert layers.config.model_providers["openai"] == {"base_url": "http://x", field: 1}
+        assert [origin.value for origin in layers.origins("model_providers", "openai", field)] == [1, 7]
+
+    def test_the_chosen_one_may_be_the_frontends(self, configured, tmp_path):
+        layers = configured(environ={"OPENAI_STREAM_MAX_RETRIES": "7"})
+        layers = layers.over(Layer("the frontend", {"model_provider": "local"}, tmp_path))
+        assert layers.config.model_providers == {"local": {"stream_max_retries": 7}}
+
+    @pytest.mark.parametrize("text", ["many", "-1", "1.5", "²", "0x1"])
+    def test_what_is_no_number(self, configured, text):
+        expected = f"OPENAI_STREAM_MAX_RETRIES: expected a whole number that is not negative, got {text!r}"
+        assert error_of(configured, environ={"OPENAI_STREAM_MAX_RETRIES": text}) == expected
+
+    def test_a_model_may_look_like_a_number(self, configured):
+        assert configured(environ={"OPENAI_DEFAULT_MODEL": "4"}).config.model == "4"
 
 
 class TestProfiles:
@@ -163,6 +263,23 @@ class TestProfiles:
         assert configured(PROFILES, "profile=gpt3").config.model == "gpt-3.5-turbo"
         assert configured(PROFILES, "profile=gpt3", profile="zdr").config.approval_policy == "on-failure"
 
+    def test_an_assignment_may_add_to_one_or_make_one(self, configured):
+        config = configured(PROFILES, "profiles.gpt3.model=gpt-4", profile="gpt3").config
+        assert (config.model, config.model_provider) == ("gpt-4", "openai-chat-completions")
+        assert configured("", "profiles.new.model=x", "profile=new").config.model == "x"
+
+    def test_one_has_no_profiles_in_it(self, configured, home):
+        layers = configured("[profiles.p]\nprofile = 'q'\nmodel = 'x'", profile="p")
+        said = "unknown key 'profile' is ignored; it stands at the top level of config.toml only"
+        assert layers.warnings == (f"profile 'p' in {home / 'config.toml'}:2: {said}",)
+        assert layers.config.model == "x"
+
+    def test_the_choice_is_a_name(self, configured, home):
+        assert error_of(configured, "profile = 3") == (
+            f"{home / 'config.toml'}:1: profile: expected a text that is not empty, got 3"
+        )
+        assert "no profile called ''" in error_of(configured, profile="")
+
     def test_a_wrong_value_names_profile_and_file(self, configured, home):
         text = error_of(configured, "[profiles.p]\nmodel = 3", profile="p")
         assert text.startswith(f"profile 'p' in {home / 'config.toml'}:2: model: expected a text")
@@ -195,6 +312,35 @@ class TestPermissions:
         assert mode.permissions == DANGER_FULL_ACCESS
         words = configured('sandbox_mode = "danger-full-access"', "sandbox_permissions=[]").config
         assert words.permissions == Permissions()
+
+    def test_the_preset_for_the_workspace_may_be_changed(self, configured, home):
+        text = "sandbox_mode = 'workspace-write'\n[sandbox_workspace_write]\n"
+        every = "writable_roots = ['sub', '/abs']\nnetwork_access = true\n"
+        every += "exclude_slash_tmp = true\nexclude_tmpdir_env_var = true"
+        assert configured(text + every).config.permissions == Permissions(
+            full_read=True, write_cwd=True, full_network=True, write_folders=(home / "sub", Path("/abs"))
+        )
+        one = configured(text + "exclude_slash_tmp = true").config.permissions
+        assert one == replace(WORKSPACE_WRITE, write_global_temp=False)
+
+    @pytest.mark.parametrize(
+        ("setting", "expected"),
+        [
+            ("sandbox_mode = 'read-only'", READ_ONLY),
+            ("sandbox_mode = 'danger-full-access'", DANGER_FULL_ACCESS),
+            ("sandbox_permissions = []", Permissions()),
+            ("", READ_ONLY),
+        ],
+    )
+    def test_its_changes_mean_nothing_to_others(self, configured, setting, expected):
+        table = "[sandbox_workspace_write]\nnetwork_access = true"
+        assert configured(f"{setting}\n{table}").config.permissions == expected
+
+    def test_mode_and_changes_may_stand_in_different_layers(self, configured):
+        table = "[sandbox_workspace_write]\nnetwork_access = true"
+        assert configured(table, "sandbox_mode=workspace-write").config.permissions.full_network
+        last = configured(f"sandbox_mode = 'workspace-write'\n{table}", "sandbox_permissions=[]").config
+        assert last.permissions == Permissions()
 
     def test_relative_folders_belong_to_their_layer(self, configured, home, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -276,7 +422,10 @@ class TestWrongValues:
             ("disable_response_storage = 1", "disable_response_storage: expected true or false, got 1"),
             ("notify = 'say'", "notify: expected a list of texts such as"),
             ("history = 'none'", "history: expected a table, got 'none'"),
-            ("history.persistence = 'some'", "history.persistence: expected one of 'save-all', 'none', got 'some'"),
+            (
+                "history.persistence = 'some'",
+                "history.persistence: expected one of 'save-all', 'none', got 'some'",
+            ),
             (
                 "project_doc_max_bytes = -1",
                 "project_doc_max_bytes: expected a whole number that is not negative, got -1",
@@ -322,7 +471,10 @@ class TestWrongValues:
                 "shell_environment_policy.ignore_default_excludes = 'x'",
                 "shell_environment_policy.ignore_default_excludes: expected true or false",
             ),
-            ("shell_environment_policy.exclude = 'X'", "shell_environment_policy.exclude: expected a list of texts"),
+            (
+                "shell_environment_policy.exclude = 'X'",
+                "shell_environment_policy.exclude: expected a list of texts",
+            ),
             ("shell_environment_policy.set.x = 1", "shell_environment_policy.set: expected a table of texts"),
             (
                 "shell_environment_policy.include_only = {}",
@@ -336,7 +488,9 @@ class TestWrongValues:
     def test_every_key_is_tested(self):
         lines = [case[0] for case in self.test_names_file_and_key_and_what_was_expected.pytestmark[0].args[1]]
         told = {line.partition(" ")[0] for line in lines}
-        assert {key.name for key in KEYS} - told == {"shell_environment_policy.set"}  # its line sets a key in it
+        assert {key.name for key in KEYS} - told == {
+            "shell_environment_policy.set"
+        }  # its line sets a key in it
 
     def test_every_key_has_a_field_and_a_documentation(self):
         for key in KEYS:
@@ -365,6 +519,32 @@ class TestWrongValues:
             "-c: unknown key 'frontent' is ignored; did you mean 'frontend'?",
         )
         assert layers.config.model == "o4-mini"
+
+    def test_unknown_keys_of_tables_too(self, configured, home):
+        text = "[history]\npersistance = 1\nmodel = 'x'\n[sandbox_workspace_write]\nnetwork_acces = 1\n"
+        text += "[profiles.p.shell_environment_policy]\nincludeonly = 1"
+        file = home / "config.toml"
+        top = "keys of the top level, such as 'model', stand above the first [table]"
+        assert configured(text, profile="p").warnings == (
+            f"{file}:2: unknown key 'history.persistance' is ignored; did you mean 'history.persistence'?",
+            f"{file}:3: unknown key 'history.model' is ignored; {top}",
+            f"{file}:5: unknown key 'sandbox_workspace_write.network_acces' is ignored; "
+            "did you mean 'sandbox_workspace_write.network_access'?",
+            f"profile 'p' in {file}:7: unknown key 'shell_environment_policy.includeonly' is ignored; "
+            "did you mean 'shell_environment_policy.include_only'?",
+        )
+
+    def test_a_quoted_key_is_not_a_path(self, configured):
+        layers = configured("'history.persistence' = 'none'")
+        assert layers.config.history_persistence == "save-all"
+        assert len(layers.warnings) == 1
+
+    @pytest.mark.parametrize("word", ["untrusted", "suggest"])
+    def test_the_policy_by_another_name_is_told_with_ours(self, configured, word):
+        text = error_of(configured, f"approval_policy = '{word}'")
+        assert text.endswith(
+            f":1: approval_policy: expected the name of a policy; {word!r} is called 'unless-allow-listed' here"
+        )
 
 
 class TestHome:

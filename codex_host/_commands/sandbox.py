@@ -89,7 +89,7 @@ async def _launch(
 ) -> Launch:
     """The command as the configured sandbox starts it. Raises SandboxError if there is none."""
     fence = resolve(config.permissions, command.cwd, temporary.path(), [config.home])
-    env = child_environment(os.environ, fence, ())
+    env = child_environment(os.environ, fence, (), config.shell_environment_policy)
     if fence.open:
         return Launch(command.argv, env, command.cwd)
     plugins = Plugins(disabled=config.disabled_plugins)
