@@ -15,10 +15,27 @@ from pathlib import Path
 from codex_host._folders import Folder, opened
 from codex_host._journal import LARGEST, Step, begin, digest, roll_back
 from codex_host._patch_plan import Plan, Write, plan
-from codex_host.errors import PatchError
+from codex_host.errors import PatchError, ToolError
 from codex_host.permissions import Fence, permission_for
 
-__all__ = ["Plan", "Write", "carry_out", "plan", "roll_back"]
+__all__ = ["Plan", "Write", "carry_out", "plan", "read", "roll_back"]
+
+
+def read(path: Path, fence: Fence) -> bytes:
+    """A file's content, as far as the fence lets a command read it; blocking. Raises ToolError."""
+    try:
+        real = Path(os.path.realpath(path))
+        if not fence.allows_read(real):
+            raise ToolError(f"{path} may not be read: the sandbox permissions leave out {real}")
+        with opened(real.parent) as folder:
+            data, _ = folder.read(real.name, LARGEST)
+    except OSError as error:
+        raise ToolError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a name that no file system takes
+        raise ToolError(f"{str(path)!r} is not a usable path: {error}") from None
+    if len(data) > LARGEST:
+        raise ToolError(f"{path} is larger than {LARGEST // 2**20} MiB")
+    return data
 
 
 def carry_out(plan: Plan, fence: Fence, journal: Path, cwd: Path) -> None:

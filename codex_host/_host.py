@@ -152,6 +152,7 @@ class _Opening:
             ask=self._audience.ask,
             show=self._watchers.show,
             environ=self._host.environ,
+            variables=self._config.shell_environment_policy,
             secrets=model.secrets(),
             journal=self._config.home / "journal",
             running=self._running,

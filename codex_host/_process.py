@@ -1,9 +1,9 @@
 """Running commands: start, output, time-out, end of the whole tree. The one place where processes begin.
 
 A sandbox describes how a command is started (`Launch`); everything about the running process is here, the same for all
-sandboxes. A command has no standard input (unless `streams` gives it one), one pipe for both output streams (so that they
-stay in order), and a session of its own. Its output is always read, whoever is slow; a descendant that keeps the pipe open
-holds up nothing.
+sandboxes. A command has no standard input unless it is given `Streams`, one pipe for both output streams (so that they
+stay in order), and a session of its own. Its output is always read, whoever is slow; a descendant that keeps the pipe
+open holds up nothing.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ def _start(launch: Launch, streams: Streams) -> subprocess.Popen[bytes]:
     """Start a launch, in a fresh thread if it restricts itself; called in a worker thread."""
     if not launch.argv:
         raise ValueError("the command is empty")
-    output = streams.output
-    return _restricted(launch, {"stdin": streams.input, "stdout": output, "stderr": output, "start_new_session": True})
+    ends = {"stdin": streams.input, "stdout": streams.output, "stderr": streams.output}
+    return _restricted(launch, {**ends, "start_new_session": True})
 
 
 def _restricted(launch: Launch, how: dict[str, Any]) -> subprocess.Popen[bytes]:

@@ -42,6 +42,7 @@ from codex_host.actions import (
     Used,
     Verdict,
 )
+from codex_host.config import EnvironmentPolicy
 from codex_host.errors import CodexError, PluginError, RefusalError, SandboxError, ToolError
 from codex_host.events import ActionEnded, ActionStarted, Event, Notice, NoticeLevel, OutputDelta, PlanChanged
 from codex_host.items import ToolCall
@@ -60,7 +61,7 @@ class Workbench:
 
     `fence` resolves the session's permissions anew, `sandbox` opens the backend at its first use, `ask` puts a question
     to the audience (None: nobody answered), `secrets` are values that no command may see. `tools` are needed here for
-    those that act outside.
+    those that act outside; `variables` chooses from `environ`.
     """
 
     cwd: Path
@@ -74,6 +75,7 @@ class Workbench:
     journal: Path
     toolsets: Sequence[Found] = ()
     tools: Mapping[str, Found] = field(default_factory=dict)
+    variables: EnvironmentPolicy = field(default_factory=EnvironmentPolicy)
     grants: list[Grant] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     running: RunningCommands = field(default_factory=RunningCommands)
@@ -260,7 +262,7 @@ class Workbench:
         return self._ran(command, launch, ended, fence, choice)
 
     def _launch(self, command: Exec, fence: Fence, choice: Choice) -> Launch:
-        env = child_environment(self.environ, fence, self.secrets)
+        env = child_environment(self.environ, fence, self.secrets, self.variables)
         if choice.found is None:
             return Launch(command.argv, env, command.cwd)
         return launch_in(choice.found, command, env, fence)

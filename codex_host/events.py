@@ -27,11 +27,14 @@ __all__ = [
     "NoticeLevel",
     "OutputDelta",
     "EndingKind",
+    "PlanChanged",
+    "PlanStep",
     "Delta",
     "ReasoningSummaryDone",
     "ReasoningSummaryDelta",
     "ReplyDiscarded",
     "SessionStarted",
+    "StepStatus",
     "TaskEnded",
     "TaskStarted",
     "ReplyEnded",
@@ -120,7 +123,8 @@ class ReplyDiscarded:
 class ActionStarted:
     """An action passed its review and begins. Refused actions only end.
 
-    One call may have several actions, one after the other; each ends before the next begins. `files` is what a patch
+    One call may have several actions, one after the other; each ends before the next begins, but for a command that is
+    kept running, which ends whenever it does. `files` is what a patch
     will change; `outside` says that a command runs outside the sandbox, as the user allowed.
     """
 
@@ -178,6 +182,30 @@ class Notice:
     level: NoticeLevel = NoticeLevel.INFO
 
 
+class StepStatus(Enum):
+    """How far a step of a plan is."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """One step of what the model is going to do."""
+
+    text: str
+    status: StepStatus = StepStatus.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """The model's plan is this now; `explanation` says why it changed, if the model said so."""
+
+    steps: tuple[PlanStep, ...]
+    explanation: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
     """The task is over. `messages` is what the user sent for it, `usage` what it cost in all."""
@@ -205,5 +233,6 @@ Event = (
     | CallFailed
     | ReplyEnded
     | Notice
+    | PlanChanged
     | TaskEnded
 )

@@ -8,7 +8,8 @@ Where a method runs decides what it may do:
 
 * *Pure* methods run on the event loop and neither wait nor touch files, processes or the network: all of `WireApi`,
   `Decoder` and `ApprovalPolicy`, `Toolset.interpret`, `Sandbox.explain`, `Audience.show`.
-* `Sandbox.confine` and `Provider.exchange` run on the event loop too; they may open descriptors but not wait.
+* `Sandbox.confine`, `Provider.exchange` and `Provider.relay` run on the event loop too; they may open descriptors but
+  not wait. What the last two return is entered there, and may.
 * *Blocking* methods run in a worker thread, one at a time for each part, not always the same thread:
   `Provider.authenticate`, `Sandbox.unavailable`, `SessionLog`, `SessionStore`, `Instructions`. A `Recorder` or
   `Notifier` has one thread of its own.
@@ -32,10 +33,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from codex_host import server_errors
 from codex_host.actions import Action, Ask, Denial, Exec, FileDiff, Outcome, Ran, ReviewContext, Verdict
 from codex_host.errors import ModelError
-from codex_host.events import Ending, Event, Notice, TaskEnded
+from codex_host.events import Ending, Event, Notice, PlanChanged, TaskEnded
 from codex_host.items import Item, Json, ModelEvent, Request, ToolCall, ToolResult, ToolSpec, Usage
 from codex_host.permissions import Fence, Guarantee
 from codex_host.records import Record
+from codex_host.running import RunningCommand
 
 if TYPE_CHECKING:
     import click
@@ -67,6 +69,7 @@ __all__ = [
     "Recorder",
     "Sandbox",
     "Scope",
+    "Send",
     "ServerEvent",
     "SessionLog",
     "SessionStore",
@@ -100,13 +103,18 @@ class HttpReply:
     chunks: AsyncIterator[bytes]
 
 
+Send = Callable[[HttpRequest], AbstractAsyncContextManager[HttpReply]]
+"""The host's own connections, lent: `async with send(request) as reply`. Raises ModelError if nobody answers."""
+
+
 @dataclass(frozen=True)
 class Provider:
     """Where a model is and how one is let in; the same fields as a `[model_providers.NAME]` table.
 
     Most providers are nothing but an instance of this class. `name` is shown to people; `base_url` ends before the
     wire's path; `wire_api` names the wire. `env_key` is the environment variable that holds the key, sent as a bearer
-    token; None sends none. `query_params` are appended to every URL, `http_headers` sent as they are,
+    token; None sends none. `env_key_overrides` are further variables of which the first that is set holds the key in
+    place of `env_key`. `query_params` are appended to every URL, `http_headers` sent as they are,
     `env_http_headers` map a header to the environment variable that holds its value (left out if unset).
     `stream_idle_timeout_ms` is how long a stream may be silent, in milliseconds.
 
@@ -119,6 +127,7 @@ class Provider:
     wire_api: str = "chat"
     env_key: str | None = None
     env_key_instructions: str | None = None
+    env_key_overrides: tuple[str, ...] = ()
     query_params: Mapping[str, str] = field(default_factory=dict)
     http_headers: Mapping[str, str] = field(default_factory=dict)
     env_http_headers: Mapping[str, str] = field(default_factory=dict)
@@ -145,6 +154,16 @@ class Provider:
         """Answer the request without a network, or None (the default) for the host to send it.
 
         For providers that are in this process: a replay of recorded traffic, an embedded model.
+        """
+        return None
+
+    def relay(self, request: HttpRequest, send: Send) -> AbstractAsyncContextManager[HttpReply] | None:
+        """Answer the request with other requests, or None (the default) for the host to send it as it is.
+
+        For providers that must ask their server something first, or speak another dialect to it: the reply is what the
+        wire expects, whatever was sent. Called for each attempt unless `exchange` answers it, with its final headers,
+        and for the list of models too (GET). `send` keeps to the time limits, proxies and certificates of the host.
+        A ModelError passes on; the host asks again if its `retry` allows it.
         """
         return None
 
@@ -192,6 +211,13 @@ class WireApi(ABC):
     @abstractmethod
     def decoder(self) -> Decoder:
         """A decoder for one reply."""
+
+    def decoder_for(self, request: Request) -> Decoder:
+        """A decoder for the reply to this request; the host asks for this one. The default does not look at it.
+
+        For wires whose replies can't be read without the question, such as a tool call that is written as text.
+        """
+        return self.decoder()
 
     def explain(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
         """What a failed request means, as an error to raise. `headers` have lower-case names.
@@ -359,7 +385,17 @@ class Workbench(Protocol):
         an interrupt passes through; a tool must let it.
         """
 
-    def emit(self, event: Notice) -> None:
+    async def start(self, call_id: str, command: Exec, *, terminal: bool = False) -> RunningCommand | Outcome:
+        """Review a command and keep it running beside what comes after it, with an input and, if wanted, a terminal.
+
+        An outcome says that it did not begin, or was really something else (`Toolset.interpret`) and is done. Watchers
+        are told of its end when it comes. It is never run again outside the sandbox.
+        """
+
+    async def read_file(self, path: Path) -> bytes:
+        """A file of at most 10 MiB that a command could read too; nobody is asked. Raises ToolError."""
+
+    def emit(self, event: Notice | PlanChanged) -> None:
         """Tell watchers something; never raises."""
 
 
@@ -380,8 +416,8 @@ class Tool(ABC):
 class Toolset(ABC):
     """Tools with a common life. An async context manager, entered when a session opens and left when it ends.
 
-    If entering or `open` fails, the toolset is left out and the user is told, unless it raises a PluginError or
-    ConfigError: that ends the session. What was entered is always left.
+    If entering or `open` fails, the toolset is left out and the user is told, unless it raises a ConfigError: that
+    ends the session. What was entered is always left.
     """
 
     async def __aenter__(self) -> Toolset:

@@ -47,7 +47,7 @@ def events() -> str:
 def helpers() -> str:
     """Functions that plugins need again and again."""
     intro = "What plugins of several kinds need, so that nobody has to write it twice."
-    return _page("Helpers", intro, "text", "server_errors", "programs")
+    return _page("Helpers", intro, "text", "server_errors", "programs", "patches", "running")
 
 
 def testing() -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from codex_host.actions import Action, Outcome
-from codex_host.events import Notice
+from codex_host.actions import Action, Exec, Outcome
+from codex_host.errors import ToolError
+from codex_host.events import Notice, PlanChanged
+from codex_host.running import RunningCommand
 
 __all__ = ["ScriptedWorkbench"]
 
@@ -27,6 +29,8 @@ class ScriptedWorkbench:
         """For which call they did, one for each of `actions`."""
         self.notices: list[Notice] = []
         """What tools told watchers."""
+        self.plans: list[PlanChanged] = []
+        """The plans that they showed."""
 
     @property
     def cwd(self) -> Path:
@@ -44,6 +48,20 @@ class ScriptedWorkbench:
             raise outcome
         return outcome
 
-    def emit(self, event: Notice) -> None:
-        """Note the notice."""
-        self.notices.append(event)
+    async def start(self, call_id: str, command: Exec, *, terminal: bool = False) -> RunningCommand | Outcome:
+        """The same for a command that is to be kept running, which it never is here."""
+        return await self.perform(call_id, command)
+
+    async def read_file(self, path: Path) -> bytes:
+        """The file as it is; nothing is held back here. Raises ToolError."""
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ToolError(f"{path} cannot be read: {error.strerror}") from error
+
+    def emit(self, event: Notice | PlanChanged) -> None:
+        """Note the event."""
+        if isinstance(event, Notice):
+            self.notices.append(event)
+        else:
+            self.plans.append(event)

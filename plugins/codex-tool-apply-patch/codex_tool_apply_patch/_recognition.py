@@ -16,15 +16,23 @@ from codex_tool_apply_patch._language import parse
 __all__ = ["recognise"]
 
 _SHELLS = frozenset(f"{folder}{shell}" for folder in ("", "/bin/", "/usr/bin/") for shell in ("bash", "sh"))
-_SCRIPT = re.compile(
-    r"""
+_PLACE = r"""
     \s*
     (?: cd [ \t]+ (?: '(?P<single>[^'\n]+)' | "(?P<double>[^"$`\\\n]+)" | (?P<bare>[\w./@%+:,-]+) )
         [ \t]* && \s* )?
-    apply_patch [ \t]* <<(?P<tabs>-?) [ \t]*
+    apply_patch
+"""
+_HEREDOC = re.compile(
+    _PLACE
+    + r"""
+    [ \t]* (?P<inner> "\$\( [ \t]* cat [ \t]* )? <<(?P<tabs>-?) [ \t]*
     (?: '(?P<end1>[^'\n]+)' | "(?P<end2>[^"$`\\\n]+)" | \\?(?P<end3>\w+) ) [ \t]*\r?\n
     (?P<rest> .*)
     """,
+    re.VERBOSE | re.DOTALL,
+)
+_QUOTED = re.compile(
+    _PLACE + r"""[ \t]+ (?: '(?P<plain>(?:[^'] | '\\\'')*)' | "(?P<text>[^"$`\\]*)" ) \s*""",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -44,13 +52,25 @@ def recognise(command: Exec) -> Patch | None:
 
 
 def _from_script(script: str, command: Exec) -> Patch | None:
-    """The heredoc's body as a patch, if the script is nothing but this one command."""
-    found = _SCRIPT.fullmatch(script)
-    if found is None:
+    """The patch, if the script is nothing but this one command."""
+    if found := _QUOTED.fullmatch(script):
+        text = (found["plain"] or "").replace(r"'\''", "'") or found["text"] or ""
+    elif found := _HEREDOC.fullmatch(script):
+        body = _body(found)
+        if body is None:
+            return None
+        text = body
+    else:
         return None
     folder = found["single"] or found["double"] or found["bare"] or "."
     if folder.startswith("-"):
         return None  # an option of cd, or `cd -`
+    # As the shell's own `cd` does, `..` goes back over a link by name.
+    return parse(text, Path(os.path.normpath(command.cwd / folder)))
+
+
+def _body(found: re.Match[str]) -> str | None:
+    """The heredoc's body, None if something follows it; what encloses it (`"$(cat <<EOF`) has to be closed."""
     end = found["end1"] or found["end2"] or found["end3"]
     body = []
     lines = iter(found["rest"].split("\n"))
@@ -60,7 +80,5 @@ def _from_script(script: str, command: Exec) -> Patch | None:
         if line.removesuffix("\r") == end:
             break
         body.append(line)
-    if any(line.strip() for line in lines):
-        return None
-    # As the shell's own `cd` does, `..` goes back over a link by name.
-    return parse("\n".join(body), Path(os.path.normpath(command.cwd / folder)))
+    after = "".join("".join(lines).split())
+    return "\n".join(body) if after == (')"' if found["inner"] else "") else None

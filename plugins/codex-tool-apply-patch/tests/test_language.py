@@ -157,7 +157,13 @@ _text = st.one_of(
 def test_no_input_crashes_the_parser(text):
     _check(lambda: parse(text, CWD))
     _check(lambda: recognise(Exec(("bash", "-lc", text), CWD)))
-    _check(lambda: recognise(Exec(("bash", "-c", f"apply_patch <<EOF\n{text}\nEOF"), CWD)))
+    for form in (
+        "apply_patch <<EOF\n{}\nEOF",
+        "apply_patch '{}'",
+        'apply_patch "{}"',
+        'apply_patch "$(cat <<EOF\n{}',
+    ):
+        _check(lambda form=form: recognise(Exec(("bash", "-c", form.format(text)), CWD)))
 
 
 def _check(work):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from codex_tool_apply_patch._recognition import recognise
 
-from codex_host.actions import DeleteFile, Exec, Patch
+from codex_host.actions import AddFile, DeleteFile, Exec, Patch
 from codex_host.errors import ToolError
 
 CWD = Path("/work")
@@ -35,6 +36,9 @@ def script(text: str) -> Exec:
         script("apply_patch <<-EOF\n\t" + PATCH.replace("\n", "\n\t") + "\n\tEOF\n"),
         script(f"apply_patch <<EOF\n{PATCH}\n"),
         script(f"apply_patch <<EOF\n{PATCH}\nEOF\n".replace("\n", "\r\n")),
+        script(f"apply_patch '{PATCH}'"),
+        script(f' apply_patch "{PATCH}"\n'),
+        script(f"apply_patch \"$(cat <<'EOF'\n{PATCH}\nEOF\n)\""),
     ],
 )
 def test_recognised(exec_):
@@ -80,12 +84,30 @@ def test_recognised_after_cd(folder, path):
         f"cd a* && apply_patch <<EOF\n{PATCH}\nEOF",
         f"cd a b && apply_patch <<EOF\n{PATCH}\nEOF",
         "apply_patch",
-        f"apply_patch '{PATCH}'",
+        f"apply_patch '{PATCH}' && ls",
+        f"apply_patch '{PATCH}' 'x'",
+        f"apply_patch '{PATCH}'x",
+        f'apply_patch "{PATCH}$HOME"',
+        f'apply_patch "{PATCH}`ls`"',
+        f'apply_patch "{PATCH}',
+        f"apply_patch'{PATCH}'",
+        f'apply_patch "$(cat <<EOF\n{PATCH}\nEOF\n)" && ls',
+        f'apply_patch "$(cat <<EOF\n{PATCH}\nEOF\n); ls"',
+        f'apply_patch "$(cat <<EOF\n{PATCH}\nEOF\n',
+        f'apply_patch <<EOF\n{PATCH}\nEOF\n)"',
         "echo apply_patch <<EOF\nEOF",
     ],
 )
 def test_what_does_something_else_is_left_to_the_shell(text):
     assert recognise(script(text)) is None
+
+
+def test_quotes_within_a_quoted_patch():
+    patch = '*** Begin Patch\n*** Add File: a\n+it\'s "so"\n*** End Patch'
+    expected = Patch((AddFile(CWD / "sub/a", 'it\'s "so"\n'),))
+    quoted = patch.replace("'", "'\\''")
+    assert recognise(script(f"cd sub && apply_patch '{quoted}'")) == expected
+    assert shlex.split(f"apply_patch '{quoted}'") == ["apply_patch", patch]
 
 
 def test_other_commands():
@@ -107,6 +129,8 @@ def test_other_commands():
         script("apply_patch <<EOF\nrubbish\nEOF"),
         script(f"apply_patch <<EOF\n{PATCH}\n  EOF"),
         script("cd x && apply_patch <<EOF\nEOF"),
+        script("apply_patch 'rubbish'"),
+        script("apply_patch ''"),
     ],
 )
 def test_an_invalid_patch_is_told_and_not_run(exec_):

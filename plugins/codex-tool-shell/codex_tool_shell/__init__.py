@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from codex_host.config import Config
-from codex_host.errors import ConfigError
 from codex_host.hookspecs import hookimpl
 from codex_host.items import Effects, ToolCall, ToolResult, ToolSpec
 from codex_host.parts import Tool, Toolset, Workbench
@@ -64,14 +63,4 @@ class ShellToolset(Toolset):
 @hookimpl
 def codex_toolset(name: str, config: Config) -> Toolset | None:
     """The toolset `shell`; `[plugins.shell]` takes `max_bytes` and `max_lines`."""
-    return ShellToolset(_limits(config.plugin("shell"))) if name == "shell" else None
-
-
-def _limits(table: Mapping[str, Any]) -> Limits:
-    known = {"max_bytes", "max_lines"}
-    for key, value in table.items():
-        if key not in known:
-            raise ConfigError(f"[plugins.shell] has no key {key!r}; it takes {', '.join(sorted(known))}")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"[plugins.shell] {key}: expected a whole number above 0, got {value!r}")
-    return Limits(**table)
+    return ShellToolset(Limits.of(config, "shell")) if name == "shell" else None

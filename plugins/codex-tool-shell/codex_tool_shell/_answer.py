@@ -7,12 +7,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from codex_host.actions import Denial, Failed, Outcome, Patched, Ran, Refused, Used
+from codex_host.actions import Denial, Failed, Outcome, Output, Patched, Ran, Refused, Used
 from codex_host.items import ToolResult
 from codex_host.text import duration
 from codex_tool_shell._excerpt import Limits, excerpt
 
-__all__ = ["answer"]
+__all__ = ["answer", "still_running"]
 
 _NO_REMEDY = "no permission would allow it"
 _TIMED_OUT = 124  # as timeout(1) says it
@@ -40,6 +40,12 @@ def answer(outcome: Outcome, limits: Limits, cwd: Path) -> ToolResult:
             return result
 
 
+def still_running(output: Output, session_id: int, limits: Limits) -> ToolResult:
+    """What the model is told of a command that goes on; `output` is what came since it was told before."""
+    told = {"output": excerpt(output, limits), "session_id": session_id, "note": "It is still running."}
+    return ToolResult(_json(told))
+
+
 def _ran(outcome: Ran, limits: Limits) -> str:
     told: dict[str, Any] = {
         "output": excerpt(outcome.output, limits),
@@ -47,6 +53,10 @@ def _ran(outcome: Ran, limits: Limits) -> str:
     }
     if notes := _notes(outcome):
         told["note"] = " ".join(notes)
+    return _json(told)
+
+
+def _json(told: dict[str, Any]) -> str:
     return json.dumps(told, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 

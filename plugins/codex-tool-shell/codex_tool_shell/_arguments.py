@@ -12,7 +12,7 @@ from codex_host.actions import Exec
 from codex_host.errors import ToolError
 from codex_host.items import Json
 
-__all__ = ["DEFAULT_TIMEOUT", "LONGEST_TIMEOUT", "parse"]
+__all__ = ["DEFAULT_TIMEOUT", "LONGEST_TIMEOUT", "milliseconds", "parse", "parse_line", "truth"]
 
 DEFAULT_TIMEOUT = 10_000
 LONGEST_TIMEOUT = 24 * 60 * 60 * 1000  # both in milliseconds, as models give them
@@ -27,8 +27,34 @@ def parse(arguments: Json, cwd: Path) -> Exec:
     return Exec(
         argv=_argv(arguments.get("command")),
         cwd=_workdir(arguments.get("workdir"), cwd),
-        timeout=_milliseconds(arguments) / 1000,
+        timeout=_timeout(arguments) / 1000,
     )
+
+
+def parse_line(arguments: Json, cwd: Path) -> Exec:
+    """The same for `cmd`, a line for the shell, without a time limit."""
+    command = arguments.get("cmd", arguments.get("command"))
+    if not isinstance(command, (str, list)) or not command:
+        raise ToolError(f"`cmd`: expected a line for the shell, got {_shown(command)}")
+    return Exec(_argv(command), _workdir(arguments.get("workdir"), cwd), None)
+
+
+def milliseconds(arguments: Json, name: str, default: int, longest: int) -> int:
+    """A number of milliseconds from 0, more than `longest` counts as that."""
+    value = arguments.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
+        raise ToolError(f"`{name}`: expected a number of milliseconds, got {_shown(value)}")
+    return int(min(value, longest))
+
+
+def truth(arguments: Json, name: str) -> bool:
+    """A flag, false if it is left out."""
+    value = arguments.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ToolError(f"`{name}`: expected true or false, got {_shown(value)}")
+    return bool(value)
 
 
 def _argv(command: Any) -> tuple[str, ...]:
@@ -57,7 +83,7 @@ def _workdir(workdir: Any, cwd: Path) -> Path:
     return cwd / _passable(workdir, "workdir")
 
 
-def _milliseconds(arguments: Json) -> int:
+def _timeout(arguments: Json) -> int:
     """The time-out under either of its names; 2000.0 is as good as 2000."""
     name = "timeout" if arguments.get("timeout") is not None else "timeout_ms"
     value = arguments.get(name)

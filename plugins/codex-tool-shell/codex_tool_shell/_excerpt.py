@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from codex_host.actions import Output
+from codex_host.config import Config
+from codex_host.errors import ConfigError
 
 __all__ = ["Limits", "excerpt"]
 
@@ -17,6 +19,18 @@ class Limits:
 
     max_bytes: int = 10 * 1024
     max_lines: int = 256
+
+    @classmethod
+    def of(cls, config: Config, name: str) -> Limits:
+        """As the table `[plugins.NAME]` sets them. Raises ConfigError for other keys and values."""
+        table = config.plugin(name)
+        known = [field.name for field in fields(cls)]
+        for key, value in table.items():
+            if key not in known:
+                raise ConfigError(f"[plugins.{name}] has no key {key!r}; it takes {', '.join(known)}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"[plugins.{name}] {key}: expected a whole number above 0, got {value!r}")
+        return cls(**table)
 
 
 def excerpt(output: Output, limits: Limits) -> str:
