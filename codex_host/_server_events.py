@@ -15,14 +15,12 @@ class ServerEventParser:
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
-        self._event = ""
-        self._data: list[str] = []
         self._first = True
 
     def feed(self, piece: bytes) -> list[ServerEvent]:
         """The events that this piece completes."""
         self._pending.append(piece)
-        if b"\n" not in piece and b"\r" not in piece and not self._ends_in_return():
+        if b"\n" not in piece and b"\r" not in piece and not self._ends_in_return(-2):
             return []  # a long line is put together once, not with each of its pieces
         block = b"".join(self._pending)
         held = b""
@@ -30,42 +28,40 @@ class ServerEventParser:
             if block.endswith(b"\r"):  # its newline may be in the next piece
                 block, held = block[:-1], b"\r"
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = block.split(b"\n")
+        if self._first and len(block) >= 3:
+            block, self._first = block.removeprefix(b"\xef\xbb\xbf"), False  # a byte order mark
+        whole, blank_line, rest = block.rpartition(b"\n\n")
         self._pending = [rest + held]
-        if self._first and lines:
-            lines[0], self._first = lines[0].removeprefix(b"\xef\xbb\xbf"), False  # a byte order mark
-        events = []
-        for line in lines:
-            if line:
-                self._field(line)
-            elif event := self._dispatch():
-                events.append(event)
-        return events
-
-    def _ends_in_return(self) -> bool:
-        return len(self._pending) > 1 and self._pending[-2].endswith(b"\r")
+        return _events(whole) if blank_line else []
 
     def end(self) -> list[ServerEvent]:
         """The event that the end of the stream completes: one whose last line is whole but for the blank line after.
 
-        A line that breaks off is dropped, as the standard says.
+        A line that breaks off is dropped with its event, as the standard says.
         """
-        ends_in_return = self._pending[-1:] and self._pending[-1].endswith(b"\r")
-        events = self.feed(b"\n") if ends_in_return else []  # that carriage return ended a line
-        event = None if any(self._pending) else self._dispatch()
-        return [*events, event] if event else events
+        events = self.feed(b"\n") if self._ends_in_return(-1) else []  # that carriage return ended a line
+        rest = b"".join(self._pending)
+        return [*events, *_events(rest)] if rest.endswith(b"\n") else events
 
-    def _field(self, line: bytes) -> None:
-        if line.startswith(b"data: "):  # as nearly all are
-            self._data.append(line[6:].decode("utf-8", "replace"))
-            return
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
-        elif name == b"event":
-            self._event = value.removeprefix(b" ").decode("utf-8", "replace")
+    def _ends_in_return(self, index: int) -> bool:
+        return len(self._pending) >= -index and self._pending[index].endswith(b"\r")
 
-    def _dispatch(self) -> ServerEvent | None:
-        data, event = self._data, self._event
-        self._data, self._event = [], ""
-        return ServerEvent(event or "message", "\n".join(data)) if data else None
+
+def _events(block: bytes) -> list[ServerEvent]:
+    """The events of some whole lines, which blank lines divide."""
+    texts = block.decode("utf-8", "replace").split("\n\n")
+    return [event for text in texts if (event := _event(text)) is not None]
+
+
+def _event(text: str) -> ServerEvent | None:
+    """The event that the lines make; None if they hold no data."""
+    if text.startswith("data: ") and "\n" not in text:  # as most servers spell it
+        return ServerEvent("message", text[6:])
+    kind, data = "", []
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        if name == "data":
+            data.append(value.removeprefix(" "))
+        elif name == "event":
+            kind = value.removeprefix(" ")
+    return ServerEvent(kind or "message", "\n".join(data)) if data else None

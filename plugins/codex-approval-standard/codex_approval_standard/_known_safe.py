@@ -1,34 +1,69 @@
 """Which commands are known to only read.
 
-Known to be safe is a command, given as plain argv, that neither changes a file nor starts another program,
-whatever its other arguments are. Where a program has few harmful options they are listed; where the harmless
-ones are easier to name (`find`, `git branch`) those are listed instead, so that an option nobody thought of
-is asked for. A false alarm costs a question, the opposite a file: in doubt there is an objection.
+Known to be safe is a command that neither changes a file nor starts another program, whatever its other arguments
+are. Where a program has few harmful options they are listed; where the harmless ones are easier to name (`find`,
+`git branch`) those are listed instead, so that an option nobody thought of is asked for. A false alarm costs a
+question, the opposite a file: in doubt there is an objection. A script for a shell is safe if it is plain
+(`codex_approval_standard._script`) and all its commands are.
 
-What the user's or the repository's own configuration makes git run (a file system monitor, a text converter)
-is not looked at; it stays inside the sandbox like the command itself.
+What the user's own set-up makes of a command is not looked at: programs earlier in the PATH, the shell's profile, what
+the configuration makes git start. It stays inside the sandbox like the command itself.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-__all__ = ["objection"]
+from codex_approval_standard._script import Command, ScriptError, read
+
+__all__ = ["Judgement", "judge", "objection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Why one command is not known to only read, for a person; the objection is None if it is known."""
+
+    argv: tuple[str, ...]
+    objection: str | None
 
 
 def objection(argv: Sequence[str]) -> str | None:
-    """Why a command is not known to only read, for a person; None if it is known.
+    """Why a command, or one of those in its script, is not known to only read; None if all are known."""
+    return next((judged.objection for judged in judge(argv) if judged.objection), None)
 
-    The program must be a bare name: `/tmp/ls` or `./ls` can be anything.
-    """
-    if not argv:
+
+def judge(argv: Sequence[str]) -> tuple[Judgement, ...]:
+    """What a command really runs, each with its judgement: the commands of a shell's plain script, else itself."""
+    match argv:
+        case ["bash" | "sh", "-lc" | "-c", script]:
+            try:
+                commands = read(script)
+            except ScriptError as error:
+                return (Judgement(tuple(argv), str(error)),)
+        case _:
+            commands = (Command(tuple(argv)),)
+    return tuple(Judgement(command.argv, _doubt(command)) for command in commands)
+
+
+def _doubt(command: Command) -> str | None:
+    """The program must be a bare name: `/tmp/ls` or `./ls` can be anything."""
+    if not command.argv:
         return "the command is empty"
-    program, *arguments = argv
+    program, *arguments = command.argv
     examine = _PROGRAMS.get(program)
     if examine is None:
         return f"`{program}` is not on the list of commands that only read"
-    return examine(arguments)
+    return examine(arguments) or (_wildcard(command) if examine is not _anything else None)
+
+
+def _wildcard(command: Command) -> str | None:
+    # A file may be called `--pre=run`, but not one whose name begins like a path.
+    for pattern in command.patterns:
+        if not re.match(r"[\w./]", pattern, re.ASCII):
+            return f"`{pattern}` may find a file whose name is an option of `{command.argv[0]}`"
+    return None
 
 
 def _anything(arguments: Sequence[str]) -> str | None:
@@ -90,6 +125,8 @@ def _git_reading(verb: str, arguments: Sequence[str]) -> str | None:
     for argument in arguments:
         if _means(argument, "--output", "--output-directory") or argument.startswith("-o"):
             return f"`git {verb} {argument}` can write a file"
+        if _means(argument, "--remerge-diff", "--diff-merges"):
+            return f"`git {verb} {argument}` can put objects into the repository"
         if _means(argument, "--ext-diff", "--help") or _asks_for_signature(argument):
             return f"`git {verb} {argument}` can start another program"
     return None

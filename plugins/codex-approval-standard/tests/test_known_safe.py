@@ -30,6 +30,7 @@ git status --porcelain=v2 -b
 git log --oneline -5
 git log -p --stat --output-indicator-new=+ -- src
 git log --format=%H
+git log --reverse --diff-filter=M
 git diff
 git diff --cached HEAD~1 -- a
 git diff -U5 --word-diff=color
@@ -50,8 +51,10 @@ UNSAFE = """
 /bin/ls
 ./ls
 ls2
-bash -lc ls
-sh -c ls
+bash ls
+bash -ic ls
+bash -lc 'ls > a'
+sh -c make
 env ls
 cargo check
 make
@@ -99,6 +102,10 @@ git diff --ext
 git log --show-signature
 git log --format=%G?
 git log --help
+git log --remerge-diff
+git log --remerge
+git show --diff-merges=remerge
+git log --diff-m=r
 git branch foo
 git branch foo main
 git branch -D foo

@@ -25,6 +25,7 @@ from codex_host.testing.approval_policy import ApprovalPolicyContract
 
 CWD = Path("/work")
 SAFE, OTHER = Exec(("ls", "-l"), CWD), Exec(("make",), CWD)
+SCRIPT = Exec(("bash", "-lc", "ls && rg foo | head"), CWD)
 PATCH = Patch((AddFile(CWD / "a", "text"),))
 USE = Use("search", "{}")
 CLOSED = Fence(readable=None, writable=())
@@ -62,7 +63,10 @@ TABLE = [
     (OTHER, context(WORK, False), Ask, Ask, Refuse),
     (SAFE, context(OPEN, False), Run, Run, Run),
     (OTHER, context(OPEN, False), Ask, Run, Run),
-    (Exec(("bash", "-lc", "ls"), CWD), context(WORK, True), Ask, Run, Run),
+    (SCRIPT, context(WORK, True), Run, Run, Run),
+    (SCRIPT, context(WORK, False), Ask, Ask, Refuse),
+    (Exec(("bash", "-lc", "ls; make"), CWD), context(WORK, True), Ask, Run, Run),
+    (Exec(("bash", "-lc", "ls > a"), CWD), context(WORK, True), Ask, Run, Run),
     (PATCH, context(CLOSED, True, INSIDE), Ask, Ask, Refuse),
     (PATCH, context(WORK, True, INSIDE), Ask, Run, Run),
     (PATCH, context(WORK, False, INSIDE), Ask, Run, Run),

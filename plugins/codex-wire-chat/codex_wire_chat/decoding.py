@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["ChatDecoder"]
 
 
+_QUIET = {"role"}
+"""Keys of a delta that say nothing beside its text."""
+
+
 class ChatDecoder(Decoder):
     """Decodes one reply. Its items come at its end, which is the only sign that the last one is whole.
 
@@ -53,19 +57,24 @@ class ChatDecoder(Decoder):
         if event.data.strip() == "[DONE]":
             return self._complete()
         data = _parsed(event.data)
-        _raise_error(event.event, data)
+        choices = data.get("choices")
+        if not isinstance(choices, list) or not choices or "error" in data or data.get("usage"):
+            _raise_error(event.event, data)
+            if usage := data.get("usage"):
+                self._usage = _counted(_object(usage))
         if identity := data.get("id"):
             self._reply_id = str(identity)
-        if usage := data.get("usage"):
-            self._usage = _counted(_object(usage))
-        choices = data.get("choices")
         if not isinstance(choices, list) or not choices:
             return []
         choice = _object(choices[0])
-        events = self._delta(_object(choice.get("delta", choice.get("message"))))
         if finish := choice.get("finish_reason"):
             self._finish = str(finish)
-        return events
+        delta = _object(choice.get("delta", choice.get("message")))
+        match delta:
+            case {"content": str(text), **rest} if text and rest.keys() <= _QUIET:
+                return self._texts(text)  # nearly every chunk, so that this is done first
+            case _:
+                return self._delta(delta)
 
     def end(self) -> list[ModelEvent]:
         """Not every server sends `[DONE]`; one that gave a finish reason has said everything."""
@@ -81,13 +90,16 @@ class ChatDecoder(Decoder):
             self._thought.append(thought)
             events.append(ReasoningDelta(thought))
         if text:
-            self._text.append(text)
-            if shown := self._held.feed(text):
-                events.append(TextDelta(shown))
+            events += self._texts(text)
         fragments = delta.get("tool_calls")
         for fragment in fragments if isinstance(fragments, list) else ():
             self._calls.feed(_object(fragment))
         return events
+
+    def _texts(self, text: str) -> list[ModelEvent]:
+        self._text.append(text)
+        shown = self._held.feed(text)
+        return [TextDelta(shown)] if shown else []
 
     def _complete(self) -> list[ModelEvent]:
         if self._finish == "content_filter":
