@@ -10,9 +10,12 @@ import httpx
 
 async def main(base_url: str, wire: str) -> None:
     if wire == "responses":
-        path, body = "/responses", {"model": "m", "input": [{"role": "user", "content": "hello"}], "stream": True}
+        path, body = ("/responses", {"model": "m", "input": [{"role": "user", "content": "hello"}], "stream": True})
     else:
-        path, body = "/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "hello"}], "stream": True}
+        path, body = (
+            "/chat/completions",
+            {"model": "m", "messages": [{"role": "user", "content": "hello"}], "stream": True},
+        )
     headers = {"authorization": f"Bearer {os.environ['BENCH_KEY']}"}
     async with (
         httpx.AsyncClient(timeout=300) as client,

@@ -58,19 +58,14 @@ def cost(argv: list[str], env: Mapping[str, str], cwd: str) -> Cost:
     return Cost((usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss / 1024)
 
 
-def compare(
-    ours: list[str], reference: list[str], rounds: int, env: Mapping[str, str], cwd: str
-) -> tuple[Cost, Cost]:
+def compare(ours: list[str], reference: list[str], rounds: int, env: Mapping[str, str], cwd: str) -> tuple[Cost, Cost]:
     """The median costs of two commands that take turns."""
     costs: dict[int, list[Cost]] = {0: [], 1: []}
     for number in range(rounds + 1):
         for which in (0, 1) if number % 2 else (1, 0):
             costs[which].append(cost((ours, reference)[which], env, cwd))
     median = [
-        Cost(
-            statistics.median(c.cpu for c in costs[which][1:]),
-            statistics.median(c.memory for c in costs[which][1:]),
-        )
+        Cost(statistics.median(c.cpu for c in costs[which][1:]), statistics.median(c.memory for c in costs[which][1:]))
         for which in (0, 1)
     ]
     return median[0], median[1]
@@ -149,15 +144,9 @@ def tools(rounds: int, env: Mapping[str, str], cwd: str) -> list[Result]:
     call, kept, sent = times["call"], times["responses"], times["chat"]
     return [
         Result("sandboxed tool call", "wall / minimal client", call["ours"], call["reference"], 4.0),
+        Result("call 400 to 500, all kept there", "wall / first 100", kept["ours last"], kept["ours first"], 1.5),
         Result(
-            "call 400 to 500, all kept there", "wall / first 100", kept["ours last"], kept["ours first"], 1.5
-        ),
-        Result(
-            "call 400 to 500, all sent anew",
-            "wall / minimal client",
-            sent["ours last"],
-            sent["reference last"],
-            4.0,
+            "call 400 to 500, all sent anew", "wall / minimal client", sent["ours last"], sent["reference last"], 4.0
         ),
         Result("1000 hunks, 100000 lines", "wall / two seconds", times["patch"], 2000.0, 1.0),
     ]
@@ -173,12 +162,8 @@ GROUPS: dict[str, Callable[[int, Mapping[str, str], str], list[Result]]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "names", nargs="*", choices=[*GROUPS, []], metavar="NAME", help=f"one of {', '.join(GROUPS)}"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*GROUPS, []], metavar="NAME", help=f"one of {', '.join(GROUPS)}")
     parser.add_argument("--rounds", type=int, default=21)
     options = parser.parse_args()
     passed = True

@@ -39,9 +39,7 @@ def server(folder: Path, calls: int) -> Iterator[str]:
     """A model that asks for so many commands, one a turn; its URL."""
     call = {"reply": [{"call": "shell", "arguments": {"command": COMMAND}}]}
     script = folder / "script.json"
-    script.write_text(
-        json.dumps({"replies": [call] * calls + [{"reply": [{"say": "Done."}]}], "strict": False})
-    )
+    script.write_text(json.dumps({"replies": [call] * calls + [{"reply": [{"say": "Done."}]}], "strict": False}))
     argv = [sys.executable, "-m", "codex_host.testing.model_server", "--script", str(script)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -91,9 +89,7 @@ def reference(base_url: str, wire: str, folder: Path) -> list[float]:
             with (folder / "log.jsonl").open("a") as log:
                 while call := await conversation.ask(client, base_url):
                     done = await anyio.run_process(call[1], stderr=subprocess.STDOUT, check=False)
-                    told = json.dumps(
-                        {"output": done.stdout.decode(), "metadata": {"exit_code": done.returncode}}
-                    )
+                    told = json.dumps({"output": done.stdout.decode(), "metadata": {"exit_code": done.returncode}})
                     moments.append(time.perf_counter())
                     conversation.tell(call[0], told)
                     log.write(json.dumps([call, told]) + "\n")

@@ -54,9 +54,9 @@ def _run(arguments: list[str]) -> int:
         click.echo(f"codex: {error}", err=True)
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return 1
-    except Exception:
+    except Exception:  # noqa: BLE001  the last place where a bug can be told
         import traceback
 
         click.echo(f"codex: this is a bug in codex-host {__version__}; please report it with what follows", err=True)

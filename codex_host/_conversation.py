@@ -143,19 +143,18 @@ class LiveConversation:
 
     async def _live(self) -> None:
         opened = await self._opening(self)
-        async with opened.stack:
-            async with anyio.create_task_group() as tasks, contextlib.AsyncExitStack() as late:
-                self._session.set_result(opened.session)
-                while (post := await self._posts.get()) is not None:
-                    match post:
-                        case _Submit():
-                            self._tasks += 1
-                            tasks.start_soon(self._run, opened.session, str(self._tasks), post)
-                        case _Enter():
-                            await _enter(post, late)
-                self.interrupt()
-                async with self._turn:  # the task under way has ended
-                    pass
+        async with opened.stack, anyio.create_task_group() as tasks, contextlib.AsyncExitStack() as late:
+            self._session.set_result(opened.session)
+            while (post := await self._posts.get()) is not None:
+                match post:
+                    case _Submit():
+                        self._tasks += 1
+                        tasks.start_soon(self._run, opened.session, str(self._tasks), post)
+                    case _Enter():
+                        await _enter(post, late)
+            self.interrupt()
+            async with self._turn:  # the task under way has ended
+                pass
 
     async def _run(self, session: Session, task_id: str, post: _Submit) -> None:
         async with self._turn:

@@ -42,9 +42,7 @@ def denial(command: Exec, fence: Fence, outcome: Ran) -> Denial | None:
         above = lines[max(number - _TRACEBACK, 0) : number]
         if closed and _speaks_of_network(above, line):
             return _no_network([line, *reversed(above), " ".join(command.argv)])
-        if not outcome.timed_out and (
-            found := _closed_path(command, fence, outcome.exit_code, lines, number)
-        ):
+        if not outcome.timed_out and (found := _closed_path(command, fence, outcome.exit_code, lines, number)):
             return found
     return None
 
@@ -93,8 +91,7 @@ def _no_network(texts: Sequence[str]) -> Denial:
 # --- files
 
 _REFUSED = re.compile(
-    r"permission denied|operation not permitted|read-only file system|invalid cross-device link",
-    re.IGNORECASE,
+    r"permission denied|operation not permitted|read-only file system|invalid cross-device link", re.IGNORECASE
 )
 _PATH = re.compile(
     r"""['"‘“`]([^'"’”`\n]+)['"’”`]"""
@@ -102,31 +99,23 @@ _PATH = re.compile(
     r"""|(?<=[ :])(?!\d+:)([\w.@+-]+)(?=:)"""  # not at the beginning: that is the program; a number is a line's
 )
 _NO_FILE = re.compile(r"/dev/(?:tcp|udp)/")
-_NEIGHBOURS = re.compile(
-    r"^\s*(?:permission denied|operation not permitted) \(os error|I/O error: perm", re.IGNORECASE
-)
+_NEIGHBOURS = re.compile(r"^\s*(?:permission denied|operation not permitted) \(os error|I/O error: perm", re.IGNORECASE)
 """Refusals that name the path in a line nearby: of programs written in Rust, above; of zip, below."""
 _DATABASE = re.compile(r"unable to open database|attempt to write a readonly database", re.IGNORECASE)
 _DATABASE_FILE = re.compile(r"[^\s'\"]+\.(?:db|sqlite3?)(?![\w.])")
 _TAKES_AWAY = re.compile(r"\b(?:remove|rmdir|unlink|delete|rename|move)\b", re.IGNORECASE)
 
 
-def _closed_path(
-    command: Exec, fence: Fence, exit_code: int, lines: Sequence[str], number: int
-) -> Denial | None:
+def _closed_path(command: Exec, fence: Fence, exit_code: int, lines: Sequence[str], number: int) -> Denial | None:
     """The rule that closes a path which the line of this number tells was refused."""
     line = lines[number]
     for name in _refused_names(command, lines, number):
         path = Path(os.path.normpath(command.cwd / name))
-        executed = exit_code == _CANNOT_EXECUTE or any(
-            "_execute_child" in other for other in lines[-_TRACEBACK:]
-        )
+        executed = exit_code == _CANNOT_EXECUTE or any("_execute_child" in other for other in lines[-_TRACEBACK:])
         if found := _closed(path, command.cwd, fence, executed, bool(_TAKES_AWAY.search(line))):
             return found
     if _DATABASE.search(line) and not fence.allows_write(command.cwd):
-        return Denial(
-            str(command.cwd), "it may not be written", permission_for(command.cwd, command.cwd, fence)
-        )
+        return Denial(str(command.cwd), "it may not be written", permission_for(command.cwd, command.cwd, fence))
     return None
 
 
@@ -142,9 +131,7 @@ def _refused_names(command: Exec, lines: Sequence[str], number: int) -> Iterator
         texts = [line] if _REFUSED.search(line) else []
     for text in texts:
         names = ["".join(found) for found in _PATH.findall(text)]
-        yield from (
-            name for name in reversed(names) if not _NO_FILE.match(name)
-        )  # what is refused stands last
+        yield from (name for name in reversed(names) if not _NO_FILE.match(name))  # what is refused stands last
 
 
 def _closed(path: Path, cwd: Path, fence: Fence, executed: bool, taken_away: bool) -> Denial | None:
@@ -161,9 +148,7 @@ def _closed(path: Path, cwd: Path, fence: Fence, executed: bool, taken_away: boo
         return None
     above = next(folder for folder in (real, *real.parents) if os.path.exists(folder))
     if not fence.allows_write(real) and os.access(above, os.W_OK) and not (real.exists() and real == cwd):
-        return Denial(
-            str(path), "it may not be written", permission_for(_needed(real, taken_away), cwd, fence)
-        )
+        return Denial(str(path), "it may not be written", permission_for(_needed(real, taken_away), cwd, fence))
     return None
 
 

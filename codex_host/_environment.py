@@ -32,10 +32,7 @@ _USUAL = EnvironmentPolicy()
 
 
 def child_environment(
-    environ: Mapping[str, str],
-    fence: Fence,
-    secrets: Iterable[str],
-    policy: EnvironmentPolicy = _USUAL,
+    environ: Mapping[str, str], fence: Fence, secrets: Iterable[str], policy: EnvironmentPolicy = _USUAL
 ) -> dict[str, str]:
     """The whole environment of one command.
 
@@ -45,9 +42,7 @@ def child_environment(
     switched off, since nobody is there to leave one.
     """
     known = tuple(secrets)
-    child = {
-        name: value for name, value in _inherited(environ, policy).items() if not holds_secret(value, known)
-    }
+    child = {name: value for name, value in _inherited(environ, policy).items() if not holds_secret(value, known)}
     if fence.network is Network.NONE:
         child = {name: value for name, value in child.items() if name not in _WAYS_OUT}
     child |= policy.set

@@ -134,9 +134,7 @@ def _same(folder: Folder, name: str, change: Write) -> os.stat_result:
 
 
 def _changed(change: Write) -> PatchError:
-    return PatchError(
-        f"{change.path} was changed by somebody else meanwhile; read it again, then make a new patch"
-    )
+    return PatchError(f"{change.path} was changed by somebody else meanwhile; read it again, then make a new patch")
 
 
 def _prepare(change: Write, step: Step) -> None:

@@ -19,6 +19,7 @@ from codex_host._loop import keep
 from codex_host._model import Model
 from codex_host._parts import LentParts, provider, provider_warnings
 from codex_host._plugins import Found, Plugins, guarded
+from codex_host._review import Review
 from codex_host._running import RunningCommands
 from codex_host._sandbox_choice import Choice, candidates, choose
 from codex_host._session import OfferedTool, Session
@@ -30,7 +31,7 @@ from codex_host.config import Config
 from codex_host.errors import ConfigError, PatchError, PluginError, WorkspaceError
 from codex_host.events import Notice, NoticeLevel, SessionStarted
 from codex_host.parts import Audience, Tool
-from codex_host.permissions import Fence, resolve
+from codex_host.permissions import Fence, resolve, without_exposing
 from codex_host.records import SessionBegan
 
 __all__ = ["Host"]
@@ -39,8 +40,8 @@ __all__ = ["Host"]
 class Host:
     """A configured host; the constructible side of the protocol `codex_host.parts.Host`.
 
-    `environ` is the user's environment. `parts` maps "kind.name" to parts given in process, which stand before installed
-    ones. `kept` is whether sessions are written down.
+    `environ` is the user's environment. `parts` maps "kind.name" to parts given in process, which stand
+    before installed ones. `kept` is whether sessions are written down.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class _Opening:
             self._watchers.show(self._started(session_id, model))
             for warning in (*self._host.layers.warnings, *provider_warnings(self._host.layers)):
                 self._warn(warning)
+            if self._config.permissions != without_exposing(self._config.permissions, self._config.home):
+                self._warn(f"commands may not write to /tmp, since {self._config.home} lies there; TMPDIR is theirs")
             tools = await self._tools(stack, workbench)
             log = None
             if store is not None:
@@ -146,10 +149,9 @@ class _Opening:
     def _workbench(self, model: Model, policy: Found) -> Workbench:
         return Workbench(
             cwd=self._host.cwd,
-            policy=policy,
+            review=Review(policy, self._audience.ask, self._watchers.show),
             fence=self._fence,
             sandbox=self._live.once(self._sandbox),
-            ask=self._audience.ask,
             show=self._watchers.show,
             environ=self._host.environ,
             variables=self._config.shell_environment_policy,
@@ -162,7 +164,8 @@ class _Opening:
         """What the permissions mean now; CODEX_HOME is hidden, unless the work is in it."""
         home = self._config.home
         hidden = () if self._host.cwd.is_relative_to(home) else (home,)
-        return resolve(self._config.permissions, self._host.cwd, self._temporary.path(), hidden)
+        granted = without_exposing(self._config.permissions, home)
+        return resolve(granted, self._host.cwd, self._temporary.path(), hidden)
 
     async def _sandbox(self, stack: contextlib.AsyncExitStack) -> Choice:
         """Choose and enter the sandbox, in the session's own task."""
@@ -188,7 +191,9 @@ class _Opening:
                     continue
                 tools = {tool.spec.name: tool for tool in await _tools_of(found, stack, workbench)}
                 for name in tools.keys() & offered.keys():
-                    raise PluginError(f"{found.origin} and {offered[name].origin} both have a tool {name!r}; disable one")
+                    raise PluginError(
+                        f"{found.origin} and {offered[name].origin} both have a tool {name!r}; disable one"
+                    )
                 offered |= {name: OfferedTool(tool, found.origin) for name, tool in tools.items()}
                 toolsets.append(found)
             except PluginError as error:

@@ -117,9 +117,7 @@ def _finish(path: Path) -> tuple[Path, ...]:
 class Entry:
     """An entry in the journal, locked by this process until `close`. Methods raise OSError."""
 
-    def __init__(
-        self, path: Path, descriptor: int, folders: tuple[Path, ...], steps: tuple[Step, ...]
-    ) -> None:
+    def __init__(self, path: Path, descriptor: int, folders: tuple[Path, ...], steps: tuple[Step, ...]) -> None:
         self.path = path
         self.folders = folders
         self.steps = steps

@@ -100,9 +100,7 @@ def codex_home(environ: Mapping[str, str]) -> Path:
     if named:
         home = Path(named).absolute()
         if not home.is_dir():
-            raise ConfigError(
-                f"CODEX_HOME is set to {home}, which is no folder; create it or unset the variable"
-            )
+            raise ConfigError(f"CODEX_HOME is set to {home}, which is no folder; create it or unset the variable")
         return home.resolve()
     try:
         return Path.home() / ".codex"
@@ -162,9 +160,7 @@ def _hint(path: tuple[str, ...]) -> str:
     if len(path) > 1 and name in BY_NAME:
         return f"; keys of the top level, such as {name!r}, stand above the first [table]"
     table = "".join(f"{part}." for part in path[:-1])
-    near = nearest(
-        name, {key.removeprefix(table).partition(".")[0] for key in BY_NAME if key.startswith(table)}
-    )
+    near = nearest(name, {key.removeprefix(table).partition(".")[0] for key in BY_NAME if key.startswith(table)})
     return f"; did you mean {table + near!r}?" if near else ""
 
 
@@ -207,9 +203,7 @@ def _converted(home: Path, layers: Sequence[Layer]) -> Config:
             target[name] = _merged(target.get(name, {}), value) if key.name in MERGED else value
     made = {name: kind(**groups[name]) for name, kind in _GROUPS.items()}
     config = Config(home=home, **fields, **made)
-    return (
-        replace(config, permissions=config.sandbox_workspace_write.permissions()) if is_workspace else config
-    )
+    return replace(config, permissions=config.sandbox_workspace_write.permissions()) if is_workspace else config
 
 
 def spelled_once(layer: Layer) -> None:

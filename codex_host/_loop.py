@@ -211,7 +211,9 @@ def failed(session: Session, call: ToolCall, reason: str) -> ToolOutput:
 
 async def close_task(session: Session, over: TaskOver) -> None:
     """Give every open call an output, since servers reject a conversation with a call left open; and log the end."""
-    aborted = [ToolOutput(call.call_id, ToolResult("aborted", success=False)) for call in session.transcript.open_calls()]
+    aborted = [
+        ToolOutput(call.call_id, ToolResult("aborted", success=False)) for call in session.transcript.open_calls()
+    ]
     try:
         await keep(session, *map(ItemAdded, aborted), over)
     except StoreError as error:
@@ -225,7 +227,7 @@ async def keep(session: Session, *records: Record) -> None:
             with guarded(session.store.origin, "writing the session down"):
                 await anyio.to_thread.run_sync(session.log.append, records)
         except (StoreError, PluginError) as error:
-            if await session.workbench.ask(Confirm(f"{error}. Go on without saving this session?")) is not True:
+            if await session.workbench.review.ask(Confirm(f"{error}. Go on without saving this session?")) is not True:
                 raise StoreError(str(error)) from error
             session.log = None
     session.transcript.apply(records)

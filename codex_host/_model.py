@@ -73,10 +73,17 @@ class Model:
         self, request: Request, budget: RetryBudget, retrying: Callable[[ModelError, float], None]
     ) -> AsyncIterator[ModelEvent]:
         with guarded(self.wire_origin, "encoding a request"):
-            body = json.dumps(self.wire.encode(request), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            body = json.dumps(self.wire.encode(request), ensure_ascii=False, separators=(",", ":")).encode(
+                "utf-8", "replace"
+            )
             decoder = self.wire.decoder_for(request)
         events = self.transport.events(
-            self.provider, self._explain, self._http_request("POST", self.wire.path, body), budget, self._authenticated, retrying
+            self.provider,
+            self._explain,
+            self._http_request("POST", self.wire.path, body),
+            budget,
+            self._authenticated,
+            retrying,
         )
         completed = False
         async with aclosing(events):  # type: ignore[type-var]

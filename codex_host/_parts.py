@@ -44,9 +44,7 @@ class LentParts:
     def _within(self, kind: str, name: str) -> LentParts:
         wanted = f"{kind} {name}"
         if wanted in self.chain:
-            raise PluginError(
-                f"parts that ask for each other in a circle: {' > '.join((*self.chain, wanted))}"
-            )
+            raise PluginError(f"parts that ask for each other in a circle: {' > '.join((*self.chain, wanted))}")
         return replace(self, chain=(*self.chain, wanted))
 
     def provider(self, name: str) -> Provider:
@@ -85,9 +83,7 @@ def provider(parts: LentParts, name: str) -> Found:
         return Found(found.part.amended(changes), "provider", name, found.origin)
     for needed in ("name", "base_url"):
         if needed not in changes:
-            raise ConfigError(
-                f"[model_providers.{name}] has no {needed!r}, and no provider of that name is installed"
-            )
+            raise ConfigError(f"[model_providers.{name}] has no {needed!r}, and no provider of that name is installed")
     return Found(Provider(**changes), "provider", name, f"[model_providers.{name}]")
 
 
@@ -150,9 +146,7 @@ def _headers(value: Any) -> Mapping[str, str]:
     """The same, with values that can be sent; what they are is not repeated, since it may be a key."""
     for header, text in (table := _header_names(value)).items():
         if re.fullmatch("[\t\x20-\x7e]*", text) is None:
-            raise ValueError(
-                f"the value of {header!r} holds a line break or another character that no header has"
-            )
+            raise ValueError(f"the value of {header!r} holds a line break or another character that no header has")
     return table
 
 
@@ -174,9 +168,7 @@ def _address(value: Any) -> str:
     if re.match(r"https?://[^/?#]", text) is None:
         raise ValueError(f"expected an address such as https://api.example.com/v1, got {value!r}")
     if "?" in text or "#" in text:
-        raise ValueError(
-            f"expected an address without ? and #, got {value!r}; put parameters into query_params"
-        )
+        raise ValueError(f"expected an address without ? and #, got {value!r}; put parameters into query_params")
     return text
 
 

@@ -96,9 +96,7 @@ def apply_hunks(document: Document, hunks: Sequence[Hunk], name: str) -> Documen
             edit, position = _locate(index, hunk, position)
         except _NotFoundError as missing:
             label = f"{name}: hunk {number} of {len(hunks)}" if len(hunks) > 1 else f"{name}: the hunk"
-            text = explain(
-                index.lines, missing.wanted, missing.start, at_end=missing.at_end, normalise=normalised
-            )
+            text = explain(index.lines, missing.wanted, missing.start, at_end=missing.at_end, normalise=normalised)
             raise PatchError(f"{label} does not match: {missing.what}\n{text}") from None
         edits.append(edit)
     return Document(_spliced(document.lines, edits), document.bom)
@@ -153,9 +151,7 @@ class _Index:
         return self._tables[number]
 
 
-def _first(
-    keys: list[str], places: dict[str, list[int]], wanted: list[str], first: int, last: int
-) -> int | None:
+def _first(keys: list[str], places: dict[str, list[int]], wanted: list[str], first: int, last: int) -> int | None:
     """The first place in `first..last`; only those of the rarest line are looked at, to keep it linear."""
     rarest = min(range(len(wanted)), key=lambda number: len(places.get(wanted[number], ())))
     positions = places.get(wanted[rarest], [])
@@ -232,9 +228,7 @@ def _alignment(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, i
         middle = [("replace", head, old_end, head, new_end)]
     else:
         matcher = SequenceMatcher(None, old[head:old_end], new[head:new_end], autojunk=False)
-        middle = [
-            (str(tag), head + i, head + j, head + m, head + n) for tag, i, j, m, n in matcher.get_opcodes()
-        ]
+        middle = [(str(tag), head + i, head + j, head + m, head + n) for tag, i, j, m, n in matcher.get_opcodes()]
     return [("equal", 0, head, 0, head), *middle, ("equal", old_end, len(old), new_end, len(new))]
 
 

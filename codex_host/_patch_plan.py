@@ -123,9 +123,7 @@ class _States:
         for path in self.by_path:
             for folder in path.parents:
                 if folder in self.by_path:
-                    raise PatchError(
-                        f"{folder} is a file in this patch, and {path} would need it to be a folder"
-                    )
+                    raise PatchError(f"{folder} is a file in this patch, and {path} would need it to be a folder")
 
     def _real(self, path: Path) -> Path:
         """The real path, after which no name may be a link any more."""
@@ -139,9 +137,7 @@ class _States:
 
     def _itself(self, path: Path) -> None:
         if path.is_symlink():
-            raise PatchError(
-                f"{path} is a symbolic link; name the file it leads to, or use a command for the link"
-            )
+            raise PatchError(f"{path} is a symbolic link; name the file it leads to, or use a command for the link")
 
     def _read(self, real: Path, path: Path) -> _State:
         if not self._fence.allows_read(real):
@@ -162,9 +158,7 @@ class _States:
     def _free(self, real: Path, path: Path) -> _State:
         state = self.by_path[real]
         if state.now is not None:
-            raise PatchError(
-                f"{path} exists already; change it by an Update File section, or delete it first"
-            )
+            raise PatchError(f"{path} exists already; change it by an Update File section, or delete it first")
         return state
 
     def _taken(self, real: Path, path: Path) -> _Content:

@@ -27,7 +27,7 @@ import anyio.to_thread
 
 from codex_host._output import OutputKeeper
 from codex_host._tree import MARKER, end_tree, signal_tree, tree_lives
-from codex_host.actions import Output
+from codex_host.actions import Exec, Output
 from codex_host.errors import SandboxError
 from codex_host.parts import Launch
 
@@ -273,6 +273,17 @@ def _without_garbage_collection() -> Iterator[None]:
         finally:
             if enabled:
                 gc.enable()
+
+
+def not_started(command: Exec, error: Exception) -> str:
+    """Why a command did not start, for the model."""
+    if not command.argv:
+        return "the command is empty"
+    if isinstance(error, OSError) and str(error.filename) == str(command.cwd):
+        return f"the folder {command.cwd} cannot be entered: {error.strerror}"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no program called {command.argv[0]!r}"
+    return f"{command.argv[0]!r} cannot be started: {error}"
 
 
 async def run_attached(launch: Launch) -> int:

@@ -111,9 +111,7 @@ class LiveCommand:
     async def live(self) -> None:
         """The command's whole life; raises as `_process.run` does if it does not even start."""
         work = self._work
-        launch = (
-            replace(work.launch, env={**work.launch.env, "TERM": "dumb"}) if work.terminal else work.launch
-        )
+        launch = replace(work.launch, env={**work.launch.env, "TERM": "dumb"}) if work.terminal else work.launch
         try:
             ended = await run(launch, self._work.timeout, self._show, self._streams, self._begin)
             self._outcome = self._work.finish(ended)

@@ -48,8 +48,9 @@ def candidates(configured: str, installed: tuple[str, ...]) -> tuple[str, ...]:
 async def choose(names: tuple[str, ...], named: bool, make: Callable[[str], Found], cache: Path) -> Choice:
     """The first of the backends that works here.
 
-    `named` says that the user asked for it: then it works or SandboxError is raised. Otherwise a Choice without a backend
-    tells why. A trial is run once for each boot, user and version of a backend; `cache` is the folder for its result.
+    `named` says that the user asked for it: then it works or SandboxError is raised. Otherwise a Choice
+    without a backend tells why. A trial is run once for each boot, user and version of a backend; `cache` is
+    the folder for its result.
     """
     reasons = []
     for name in names:

@@ -207,7 +207,5 @@ def of_project(cwd: Path, home: Path) -> tuple[list[Layer], list[str]]:
     layer = read(file, file.parent.parent)
     known = {path[0]: key.project for key, path, _ in settings(layer.values) if key is not None}
     barred = [name for name, allowed in known.items() if not allowed]
-    told = [
-        f"{layer.where(name)}: {name!r} is ignored: only you can set it, not a project" for name in barred
-    ]
+    told = [f"{layer.where(name)}: {name!r} is ignored: only you can set it, not a project" for name in barred]
     return [layer.without(*barred)], told

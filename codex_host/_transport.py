@@ -185,7 +185,9 @@ class Transport:
     async def _post(self, stack: AsyncExitStack, provider: Provider, request: HttpRequest) -> HttpReply:
         client = self._connected(provider, request.url)
         try:
-            sent = client.build_request(request.method, request.url, headers=dict(request.headers), content=request.body)
+            sent = client.build_request(
+                request.method, request.url, headers=dict(request.headers), content=request.body
+            )
             response = await client.send(sent, stream=True)
         except Exception as error:  # not only httpx's own: a port above 65535 is an OverflowError in a group
             unreachable = _unreachable(error, request.url)
@@ -295,7 +297,9 @@ def _broken(error: Exception, provider: Provider) -> ModelError:
     if isinstance(error, ModelError):
         return error
     idle = "Timeout" in type(error).__name__
-    reason = f"nothing came for {provider.stream_idle_timeout_ms / 1000:g} s" if idle else str(error) or type(error).__name__
+    reason = (
+        f"nothing came for {provider.stream_idle_timeout_ms / 1000:g} s" if idle else str(error) or type(error).__name__
+    )
     return ModelError(f"the reply of {provider.name} broke off: {reason}", kind="stream")
 
 

@@ -1,8 +1,9 @@
 """Ending a process with all that came of it.
 
-On Linux and other POSIX systems a command is started as the leader of a session of its own. Most of its descendants stay
-in its process group; the rest is found by their session or by a marker in their environment, which only a process that
-empties its environment *and* leaves the session escapes (a sandbox with a process namespace closes that too).
+On Linux and other POSIX systems a command is started as the leader of a session of its own. Most of its
+descendants stay in its process group; the rest is found by their session or by a marker in their environment,
+which only a process that empties its environment *and* leaves the session escapes (a sandbox with a process
+namespace closes that too).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def become_subreaper() -> None:
     For a process that is ours alone (the command line), never for a library in somebody else's. Linux only; elsewhere
     it does nothing.
     """
-    global _subreaper
+    global _subreaper  # noqa: PLW0603  as the kernel's flag, it is the whole process's
     if sys.platform == "linux":
         _subreaper = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
@@ -115,7 +116,7 @@ def _belongs(process: int, leader: int, marker: str) -> bool:
 
 
 def _status(process: int) -> tuple[bytes, int]:
-    """The state ("Z": it has ended and waits to be reaped) and the session of a process; empty and 0 if there is none."""
+    """The state ("Z": ended, and waits to be reaped) and the session of a process; empty and 0 if there is none."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             state, _parent, _group, session = file.read().rpartition(b")")[2].split()[:4]

@@ -61,9 +61,7 @@ def trusted(home: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{file} cannot be read: {error}; remove it, and trust your projects again"
-        ) from None
+        raise ConfigError(f"{file} cannot be read: {error}; remove it, and trust your projects again") from None
     paths = data.get("trusted") if isinstance(data, dict) else None
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise ConfigError(f'{file} is not {{"trusted": [PATHS]}}; remove it, and trust your projects again')

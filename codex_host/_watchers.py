@@ -73,7 +73,7 @@ class Observer:
                 while (event := self._events.get()) is not None:
                     self._handle(event)
                 self._close()
-        except Exception as error:  # CodexError among them: whatever it is, the run goes on without this observer
+        except Exception as error:  # noqa: BLE001  whatever it is, the run goes on without this observer
             self.failure = error if isinstance(error, PluginError) else PluginError(f"{self.found.origin}: {error}")
 
 

@@ -2,8 +2,8 @@
 
     perform   interpret ▸ review ▸ ask ▸ carry out ▸ explain ▸ at most one offer outside the sandbox
 
-A command runs in the sandbox, a patch is applied under the same fence, and a call of a tool whose effects cannot be seen
-runs after its review. Actions run one at a time.
+A command runs in the sandbox, a patch is applied under the same fence, and a call of a tool whose effects
+cannot be seen runs after its review. Actions run one at a time.
 """
 
 from __future__ import annotations
@@ -19,40 +19,20 @@ from codex_host import _files, _process
 from codex_host._denial import denial
 from codex_host._environment import child_environment
 from codex_host._plugins import Found, guarded
+from codex_host._review import Review
 from codex_host._running import LiveCommand, RunningCommands, Work
 from codex_host._sandbox_choice import Choice, launch_in
-from codex_host.actions import (
-    Action,
-    Ask,
-    CommandGrant,
-    Exec,
-    Failed,
-    FileDiff,
-    Grant,
-    Outcome,
-    Patch,
-    Patched,
-    Ran,
-    Refuse,
-    Refused,
-    ReviewContext,
-    Run,
-    ToolGrant,
-    Use,
-    Used,
-    Verdict,
-)
+from codex_host.actions import Action, Exec, Failed, Outcome, Patch, Patched, Ran, Refused, ReviewContext, Use, Used
 from codex_host.config import EnvironmentPolicy
-from codex_host.errors import CodexError, PluginError, RefusalError, SandboxError, ToolError
+from codex_host.errors import PluginError, SandboxError, ToolError
 from codex_host.events import ActionEnded, ActionStarted, Event, Notice, NoticeLevel, OutputDelta, PlanChanged
 from codex_host.items import ToolCall
-from codex_host.parts import Abort, Approval, Approve, Decision, Deny, Launch, Question, Scope
+from codex_host.parts import Launch
 from codex_host.permissions import Fence, Network
 
 __all__ = ["Workbench"]
 
 OPEN = Fence(readable=None, writable=None, network=Network.ALL)
-_STANDING_ANSWER = "nobody is there to approve it"
 
 
 @dataclass(slots=True)
@@ -65,10 +45,9 @@ class Workbench:
     """
 
     cwd: Path
-    policy: Found
+    review: Review
     fence: Callable[[], Fence]
     sandbox: Callable[[], Awaitable[Choice]]
-    ask: Callable[[Question], Awaitable[Decision | bool | None]]
     show: Callable[[Event], None]
     environ: Mapping[str, str]
     secrets: Sequence[str]
@@ -76,7 +55,6 @@ class Workbench:
     toolsets: Sequence[Found] = ()
     tools: Mapping[str, Found] = field(default_factory=dict)
     variables: EnvironmentPolicy = field(default_factory=EnvironmentPolicy)
-    grants: list[Grant] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     running: RunningCommands = field(default_factory=RunningCommands)
     _busy: anyio.Lock = field(default_factory=anyio.Lock)
@@ -142,74 +120,27 @@ class Workbench:
                     return meant  # type: ignore[no-any-return]
         return action
 
-    # --- review
-
-    async def _review(
-        self, call_id: str, action: Action, context: ReviewContext, files: tuple[FileDiff, ...] = ()
-    ) -> tuple[Refused | None, bool]:
-        """Whether the action is refused, and whether a person approved it."""
-        verdict = self._verdict(action, context)
-        match verdict:
-            case Run():
-                return None, False
-            case Refuse(reason):
-                return Refused(self.policy.name, reason), False
-            case Ask(reason):
-                outside = isinstance(action, Exec) and not _held(context)
-                return await self._asked(Approval(call_id, action, reason, files, outside)), True
-
-    def _verdict(self, action: Action, context: ReviewContext) -> Verdict:
-        """The policy's verdict; closed where it fails, and where nothing would hold a command back."""
-        try:
-            with guarded(self.policy.origin, "reviewing an action"):
-                verdict = self.policy.part.review(action, context)
-                if not isinstance(verdict, (Run, Ask, Refuse)):
-                    raise TypeError(f"{verdict!r} is no verdict")
-        except CodexError as error:
-            return Refuse(str(error))
-        loose = isinstance(action, Exec) and not _held(context) and not context.granted(action, outside=True)
-        if isinstance(verdict, Run) and loose:
-            return Ask("no sandbox works here, so nothing would hold this command back")
-        return verdict
-
-    async def _asked(self, question: Approval) -> Refused | None:
-        """Ask the audience; None if it approves. Raises RefusalError if the task is to stop."""
-        match await self.ask(question):
-            case Approve(scope):
-                if scope is Scope.SESSION:
-                    self._grant(question)
-                return None
-            case Deny(feedback):
-                return Refused("user", feedback or "the user said no")
-            case Abort():
-                raise RefusalError("stopped by the user")
-            case _:
-                return Refused(self.policy.name, f"{question.reason}; {_STANDING_ANSWER}")
-
-    def _grant(self, question: Approval) -> None:
-        match question.action:
-            case Exec(argv, cwd):
-                self.grants.append(CommandGrant(argv, cwd, question.outside))
-            case Use(tool):
-                self.grants.append(ToolGrant(tool))
-            case Patch():
-                pass
-
     # --- commands
 
     async def _command(self, call_id: str, command: Exec) -> Outcome:
         fence, choice, context = await self._surroundings()
-        refused, _ = await self._review(call_id, command, context)
+        refused, _ = await self.review.decide(call_id, command, context)
         if refused is not None:
             return _with_reason(refused, choice)
         outcome = await self._run(call_id, command, fence, choice)
-        if isinstance(outcome, Ran) and outcome.denial is not None and await self._outside(call_id, command, outcome, context):
-            return await self._run(call_id, command, OPEN, Choice(None), outside=True)
-        return outcome
+        if not isinstance(outcome, Ran) or outcome.denial is None:
+            return outcome
+        match await self.review.outside(call_id, command, outcome, context):
+            case Refused() as refused:
+                return refused
+            case True:
+                return await self._run(call_id, command, OPEN, Choice(None), outside=True)
+            case False:
+                return outcome
 
     async def _start(self, call_id: str, command: Exec, terminal: bool) -> LiveCommand | Refused | Failed:
         fence, choice, context = await self._surroundings()
-        refused, _ = await self._review(call_id, command, context)
+        refused, _ = await self.review.decide(call_id, command, context)
         if refused is not None:
             return _with_reason(refused, choice)
         launch = self._launch(command, fence, choice)
@@ -225,40 +156,27 @@ class Workbench:
 
         self.show(ActionStarted(call_id, command))
         shown = _shown_by(self.show, call_id)
-        work = Work(launch, command.timeout, terminal, _held(context), shown, finish)
+        work = Work(launch, command.timeout, terminal, context.held, shown, finish)
         try:
             return await self.running.start(work)
         except (OSError, ValueError) as error:
-            return Failed(_not_started(command, error))
+            return Failed(_process.not_started(command, error))
 
     async def _surroundings(self) -> tuple[Fence, Choice, ReviewContext]:
         """What a command is held to now, and by which sandbox."""
         fence = self.fence()
         choice = Choice(None) if fence.open else await self.sandbox()
-        return fence, choice, ReviewContext(fence, choice.found is not None, grants=tuple(self.grants))
+        return fence, choice, ReviewContext(fence, choice.found is not None, grants=tuple(self.review.grants))
 
-    async def _outside(self, call_id: str, command: Exec, outcome: Ran, context: ReviewContext) -> bool:
-        """Whether a command that the sandbox stopped runs once more, outside."""
-        try:
-            with guarded(self.policy.origin, "reviewing a denial"):
-                offer: Ask | None = self.policy.part.after_denial(command, outcome, context)
-        except PluginError as error:
-            self.show(Notice(str(error), NoticeLevel.WARNING))
-            return False
-        if offer is None:
-            return False
-        if context.granted(command, outside=True):
-            return True
-        question = Approval(call_id, command, offer.reason, outside=True, denial=outcome.denial)
-        return await self._asked(question) is None
-
-    async def _run(self, call_id: str, command: Exec, fence: Fence, choice: Choice, *, outside: bool = False) -> Outcome:
+    async def _run(
+        self, call_id: str, command: Exec, fence: Fence, choice: Choice, *, outside: bool = False
+    ) -> Outcome:
         launch = self._launch(command, fence, choice)
         self.show(ActionStarted(call_id, command, outside=outside))
         try:
             ended = await _process.run(launch, command.timeout, _shown_by(self.show, call_id))
         except (OSError, ValueError) as error:
-            return Failed(_not_started(command, error))
+            return Failed(_process.not_started(command, error))
         return self._ran(command, launch, ended, fence, choice)
 
     def _launch(self, command: Exec, fence: Fence, choice: Choice) -> Launch:
@@ -290,8 +208,8 @@ class Workbench:
     async def _patch(self, call_id: str, patch: Patch) -> Outcome:
         fence = self.fence()
         plan = await anyio.to_thread.run_sync(_files.plan, patch, fence)
-        context = ReviewContext(fence, sandboxed=not fence.open, writes=plan.writes, grants=tuple(self.grants))
-        refused, approved = await self._review(call_id, patch, context, plan.files)
+        context = ReviewContext(fence, sandboxed=not fence.open, writes=plan.writes, grants=tuple(self.review.grants))
+        refused, approved = await self.review.decide(call_id, patch, context, plan.files)
         if refused is not None:
             return refused
         if approved and fence.writable is not None:
@@ -303,8 +221,8 @@ class Workbench:
 
     async def _use(self, call_id: str, use: Use) -> Outcome:
         async with self._busy:  # not while it works: it may have actions of its own
-            context = ReviewContext(self.fence(), sandboxed=False, grants=tuple(self.grants))
-            refused, _ = await self._review(call_id, use, context)
+            context = ReviewContext(self.fence(), sandboxed=False, grants=tuple(self.review.grants))
+            refused, _ = await self.review.decide(call_id, use, context)
         if refused is not None:
             return refused
         self.show(ActionStarted(call_id, use))
@@ -320,23 +238,6 @@ def _shown_by(show: Callable[[Event], None], call_id: str) -> Callable[[str], No
     return lambda text: show(OutputDelta(call_id, text))
 
 
-def _held(context: ReviewContext) -> bool:
-    """Whether a command runs as the user wants it confined: in a sandbox, or in none since everything is granted."""
-    return context.sandboxed or context.fence.open
-
-
 def _with_reason(refused: Refused, choice: Choice) -> Refused:
     """A refusal for want of a sandbox says why there is none."""
     return replace(refused, reason=f"{refused.reason} ({choice.reason})") if choice.reason else refused
-
-
-def _not_started(command: Exec, error: Exception) -> str:
-    """Why a command did not start, for the model."""
-    program = command.argv[0] if command.argv else ""
-    if not command.argv:
-        return "the command is empty"
-    if isinstance(error, OSError) and str(error.filename) == str(command.cwd):
-        return f"the folder {command.cwd} cannot be entered: {error.strerror}"
-    if isinstance(error, FileNotFoundError):
-        return f"there is no program called {program!r}"
-    return f"{program!r} cannot be started: {error}"

@@ -184,6 +184,11 @@ class ReviewContext:
     writes: tuple[Path, ...] = ()
     grants: tuple[Grant, ...] = ()
 
+    @property
+    def held(self) -> bool:
+        """Whether a command runs as the user wants it: in a sandbox, or in none since everything is granted."""
+        return self.sandboxed or self.fence.open
+
     def granted(self, action: Action, *, outside: bool = False) -> bool:
         """Whether a standing approval covers this action; a patch is approved once only, each by itself."""
         match action:

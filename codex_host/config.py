@@ -249,15 +249,11 @@ KEYS = (
     ),
     ConfigKey("model_providers", _tables, "Providers of your own, and changes to installed ones, by name."),
     ConfigKey("openai_base_url", _text, "`base_url` of the provider `openai`, to save a table."),
-    ConfigKey(
-        "model_context_window", _size, "How many tokens the model takes in, if not known.", project=True
-    ),
+    ConfigKey("model_context_window", _size, "How many tokens the model takes in, if not known.", project=True),
     ConfigKey("model_reasoning_effort", _EFFORTS, "How much the model thinks.", project=True),
     ConfigKey("model_reasoning_summary", _SUMMARIES, "What it shows of its thinking.", project=True),
     ConfigKey("approval_policy", _policy, "When you are asked before something is done."),
-    ConfigKey(
-        "sandbox_permissions", _permissions, "What commands may touch; [] grants nothing.", "permissions"
-    ),
+    ConfigKey("sandbox_permissions", _permissions, "What commands may touch; [] grants nothing.", "permissions"),
     ConfigKey("sandbox_mode", _preset, "A preset in place of `sandbox_permissions`.", "permissions"),
     ConfigKey(f"{_WORKSPACE}.writable_roots", _folders, "Further folders that `workspace-write` opens."),
     ConfigKey(f"{_WORKSPACE}.network_access", _truth, "Whether `workspace-write` opens the network."),
@@ -265,17 +261,11 @@ KEYS = (
     ConfigKey(f"{_WORKSPACE}.exclude_tmpdir_env_var", _truth, "Whether `workspace-write` leaves out TMPDIR."),
     ConfigKey("sandbox_backend", _text, "The sandbox to use; `auto` takes the first that works here."),
     ConfigKey(f"{_POLICY}.inherit", _one_of("core", "all", "none"), "Which of your variables to begin with."),
-    ConfigKey(
-        f"{_POLICY}.ignore_default_excludes",
-        _truth,
-        "Whether variables that look secret by their names stay.",
-    ),
+    ConfigKey(f"{_POLICY}.ignore_default_excludes", _truth, "Whether variables that look secret by their names stay."),
     ConfigKey(f"{_POLICY}.exclude", _texts, "Patterns of further variables to take away."),
     ConfigKey(f"{_POLICY}.set", _text_table, "Variables that are set, whatever was taken away."),
     ConfigKey(f"{_POLICY}.include_only", _texts, "Patterns of the variables that stay; empty keeps all."),
-    ConfigKey(
-        "disable_response_storage", _truth, "Whether the server must not keep the conversation.", project=True
-    ),
+    ConfigKey("disable_response_storage", _truth, "Whether the server must not keep the conversation.", project=True),
     ConfigKey("notify", _texts, "A program that is told when a task ends, with its first arguments."),
     ConfigKey(
         "history.persistence",
@@ -291,9 +281,7 @@ KEYS = (
         "history_max_bytes",
         project=True,
     ),
-    ConfigKey(
-        "project_doc_max_bytes", _count, "How much of AGENTS.md is sent; 0 sends nothing.", project=True
-    ),
+    ConfigKey("project_doc_max_bytes", _count, "How much of AGENTS.md is sent; 0 sends nothing.", project=True),
     ConfigKey("session_store", _text, "Where sessions are kept.", project=True),
     ConfigKey("frontend", _text, "What `codex` without a word starts.", project=True),
     ConfigKey("disabled_plugins", _texts, "Distributions or parts (`toolset.shell`) that are never used."),

@@ -1,18 +1,17 @@
 """The errors that a person can do something about, and the exit code that each one ends a run with.
 
-    CodexError                       1   the root: `main` prints its text, never a traceback
-    ├── UsageError                   2   words on the command line; the command line prints it
-    ├── ConfigError                  2   a value in a file, a flag or the environment; says where it stands
-    ├── WorkspaceError               2   the folder to work in is missing, or no git work tree
-    ├── PluginError                  2   a part that is missing, broken, outdated or has failed; names the distribution
-    ├── ModelError                   4   the provider did not answer as it should; `_loop` asks again if `retry` allows it
-    │   └── AuthenticationError      3   no key, or a refused one; never asked again
-    ├── SandboxError                 5   no sandbox works, or its set-up failed in the middle of a run; nothing was run
-    ├── RefusalError                 6   a policy, a guard or an unanswerable question ended the run
-    ├── BudgetError                  7   a limit of turns or time is reached
-    ├── StoreError                   1   the session cannot be written down
-    └── ToolError                    -   told to the model as the output of its call; never leaves `_loop`
-        └── PatchError               -   a patch that does not fit the files
+    CodexError                       1   the root: `main` prints its text, never a traceback ├── UsageError
+    2   words on the command line; the command line prints it ├── ConfigError                  2   a value in
+    a file, a flag or the environment; says where it stands ├── WorkspaceError               2   the folder to
+    work in is missing, or no git work tree ├── PluginError                  2   a part that is missing,
+    broken, outdated or has failed; names the distribution ├── ModelError                   4   the provider
+    did not answer as it should; `_loop` asks again if `retry` allows it │   └── AuthenticationError      3
+    no key, or a refused one; never asked again ├── SandboxError                 5   no sandbox works, or its
+    set-up failed in the middle of a run; nothing was run ├── RefusalError                 6   a policy, a
+    guard or an unanswerable question ended the run ├── BudgetError                  7   a limit of turns or
+    time is reached ├── StoreError                   1   the session cannot be written down └── ToolError
+    -   told to the model as the output of its call; never leaves `_loop` └── PatchError               -   a
+    patch that does not fit the files
 
 Further codes that no class stands for: 0 answered, 70 a bug of ours, 128+n ended by signal n.
 Every text says what happened, where, and what to do about it.

@@ -343,7 +343,7 @@ class Scope(Enum):
 
     ONCE = "once"
     SESSION = "session"
-    """Until the session ends, for the same command in the same folder or the same tool; a patch is approved once only."""
+    """Until the session ends, for the same command in the same folder, or the same tool; never for a patch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -31,6 +31,7 @@ __all__ = [
     "permission_for",
     "resolve",
     "system_folders",
+    "without_exposing",
 ]
 
 
@@ -102,11 +103,7 @@ FULL_AUTO = Permissions(full_read=True, write_user_temp=True, write_cwd=True)
 WORKSPACE_WRITE = Permissions(full_read=True, write_user_temp=True, write_global_temp=True, write_cwd=True)
 DANGER_FULL_ACCESS = Permissions(full_read=True, full_write=True, full_network=True)
 
-PRESETS = {
-    "read-only": READ_ONLY,
-    "workspace-write": WORKSPACE_WRITE,
-    "danger-full-access": DANGER_FULL_ACCESS,
-}
+PRESETS = {"read-only": READ_ONLY, "workspace-write": WORKSPACE_WRITE, "danger-full-access": DANGER_FULL_ACCESS}
 """The values of `--sandbox` and `sandbox_mode`; `--full-auto` stands for FULL_AUTO."""
 
 
@@ -221,6 +218,16 @@ def resolve(permissions: Permissions, cwd: Path, temp: Path, hidden: Iterable[Pa
     )
 
 
+def without_exposing(permissions: Permissions, home: Path) -> Permissions:
+    """The grant without the global temporary folder if CODEX_HOME lies in it.
+
+    Not every sandbox can hide what lies below a writable folder, and whoever writes there would write the settings.
+    """
+    if permissions.write_global_temp and not permissions.full_write and home.resolve().is_relative_to("/tmp"):
+        return replace(permissions, write_global_temp=False)
+    return permissions
+
+
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store")
 _SYSTEM = ("/etc", "/run/systemd/resolve", "/proc", "/sys/devices/system/cpu", "/sys/fs/cgroup")
 _MACOS = ("/System", "/Library", "/private/etc", "/private/var/db/timezone")
@@ -243,8 +250,9 @@ def _root(folder: Path, source: str) -> Path:
         raise SandboxError(f"{source}: {folder} is relative; give an absolute folder")
     try:
         real = folder.resolve(strict=True)
-    except (OSError, RuntimeError, ValueError) as error:  # missing; a loop of links before 3.13; a NUL in the name
-        raise SandboxError(f"{source}: {folder} cannot be opened ({getattr(error, 'strerror', None) or error}); create it or leave it out") from None
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise SandboxError(f"{source}: {folder} cannot be opened ({reason}); create it or leave it out") from None
     if real == Path(real.anchor):
         raise SandboxError(f"{source}: {folder} is the root of all files; say disk-full-write-access if you mean it")
     return real

@@ -23,20 +23,14 @@ def run(argv: Sequence[str], *, wait: float) -> int | None:
     """
     try:
         process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=sys.__stderr__,
-            stderr=sys.__stderr__,
-            start_new_session=True,
+            list(argv), stdin=subprocess.DEVNULL, stdout=sys.__stderr__, stderr=sys.__stderr__, start_new_session=True
         )
     except (OSError, ValueError) as error:
         raise CodexError(f"{argv[0]} cannot be started: {error}") from None
     try:
         return process.wait(wait)
     except subprocess.TimeoutExpired:
-        process.returncode = (
-            0  # it is on its own now; without this Python would warn that nobody waited for it
-        )
+        process.returncode = 0  # it is on its own now; without this Python would warn that nobody waited for it
         return None
 
 
@@ -46,9 +40,7 @@ def run_attended(argv: Sequence[str]) -> int:
     Blocking, and for the main thread only. Ctrl-C is meant for the program meanwhile; a negative code is the signal
     that ended it. Raises CodexError if it cannot be started.
     """
-    ours = signal.signal(
-        signal.SIGINT, lambda number, frame: None
-    )  # not SIG_IGN, which the program would inherit
+    ours = signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN, which the program would inherit
     try:
         return subprocess.call(list(argv))
     except (OSError, ValueError) as error:

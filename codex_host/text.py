@@ -39,7 +39,7 @@ def neutralise(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The same text with every dangerous character spelled out (`\\x1b`); nothing is removed, so nothing can hide."""
+    """The same text with every dangerous character spelled out, as in Python; nothing is removed, nothing can hide."""
     return _DANGEROUS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 

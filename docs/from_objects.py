@@ -127,11 +127,7 @@ def _words(permissions: Permissions) -> str:
 def _provider_fields() -> Iterator[list[str]]:
     for field in dataclasses.fields(Provider):
         default = field.default
-        text = (
-            "required"
-            if field.default_factory is dataclasses.MISSING and default is dataclasses.MISSING
-            else ""
-        )
+        text = "required" if field.default_factory is dataclasses.MISSING and default is dataclasses.MISSING else ""
         if default is not dataclasses.MISSING and default is not None:
             text = f'`"{default}"`' if isinstance(default, str) else f"`{default}`"
         kind = str(field.type).removesuffix(" | None")

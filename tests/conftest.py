@@ -42,9 +42,7 @@ class Site:
         metadata.mkdir(parents=True)
         lines = [f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\nSummary: {summary}\n"]
         (metadata / "METADATA").write_text("".join(lines), "utf-8")
-        groups = [
-            f"[codex_host.v{generation}.{kind}]\n" + claims(names, module) for kind, names in entries.items()
-        ]
+        groups = [f"[codex_host.v{generation}.{kind}]\n" + claims(names, module) for kind, names in entries.items()]
         (metadata / "entry_points.txt").write_text("\n".join(groups), "utf-8")
         (self.folder / f"{module}.py").write_text(code, "utf-8")
         return module
@@ -59,9 +57,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
-    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep))
     yield Site(folder)
     for name, module in tuple(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(folder)):

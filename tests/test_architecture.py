@@ -13,13 +13,9 @@ from codex_host._plugins import HOOKS, installed
 ROOT = Path(__file__).parents[1]
 HOST = sorted((ROOT / "codex_host").rglob("*.py"))
 OURS = sorted(
-    file
-    for pattern in ("plugins/*/codex_*", "plugin-template/codex_*")
-    for file in ROOT.glob(f"{pattern}/**/*.py")
+    file for pattern in ("plugins/*/codex_*", "plugin-template/codex_*") for file in ROOT.glob(f"{pattern}/**/*.py")
 )
-DISTRIBUTIONS = {
-    folder.name for folder in (ROOT / "plugins").iterdir() if (folder / "pyproject.toml").exists()
-}
+DISTRIBUTIONS = {folder.name for folder in (ROOT / "plugins").iterdir() if (folder / "pyproject.toml").exists()}
 MODULES = {name.replace("-", "_") for name in DISTRIBUTIONS}
 PUBLIC = {file.stem for file in (ROOT / "codex_host").glob("*.py") if not file.stem.startswith("_")}
 LIBRARIES = {"codex_sandbox_linux": "codex_lib_linux_confinement"}
@@ -170,22 +166,12 @@ def test_the_host_names_no_plugin():
     for file in HOST:
         code = tree(file)
         documentation = {id(node.value) for node in ast.walk(code) if isinstance(node, ast.Expr)}
-        texts = [
-            node
-            for node in ast.walk(code)
-            if isinstance(node, ast.Constant) and id(node) not in documentation
-        ]
+        texts = [node for node in ast.walk(code) if isinstance(node, ast.Constant) and id(node) not in documentation]
         texts = [node.value for node in texts if isinstance(node.value, str)]
-        found += [
-            (name_of(file), name) for name in imports(ast.walk(code)) if name.partition(".")[0] in MODULES
-        ]
+        found += [(name_of(file), name) for name in imports(ast.walk(code)) if name.partition(".")[0] in MODULES]
         if file.stem != "config":
             known = MODULES | DISTRIBUTIONS
-            found += [
-                (name_of(file), text)
-                for text in texts
-                if any(re.search(rf"\b{name}\b", text) for name in known)
-            ]
+            found += [(name_of(file), text) for text in texts if any(re.search(rf"\b{name}\b", text) for name in known)]
     suggestion = "no plugins are installed; pip install the ones you want, for example codex-provider-openai"
     assert found == [("codex_host/_commands/plugins.py", suggestion)]
 
@@ -204,9 +190,7 @@ def test_blind_excepts_are_listed():
         for function in functions(file):
             own = [node for node in ast.walk(function) if isinstance(node, ast.ExceptHandler)]
             inner = within(functions_in(function))
-            found |= {
-                (name_of(file), function.name) for node in own if id(node) not in inner and catches_all(node)
-            }
+            found |= {(name_of(file), function.name) for node in own if id(node) not in inner and catches_all(node)}
     assert found == set(CATCHES_ALL)
 
 

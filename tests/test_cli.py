@@ -93,16 +93,12 @@ class TestWords:
         (codex_home / "config.toml").write_text("frontend = 'fancy'")
         for words in ([], ["two words"], ["--", "word"], ["-m", "o3"]):
             run = run_codex(*words)
-            run.assert_exit(
-                2, "'fancy' is not installed: pip install codex-frontend-fancy", "use `codex exec PROMPT`"
-            )
+            run.assert_exit(2, "'fancy' is not installed: pip install codex-frontend-fancy", "use `codex exec PROMPT`")
 
     def test_without_a_terminal(self, run_codex, codex_home, site):
         site.add("codex-frontend-fancy", {"frontend": "fancy"}, frontend(interactive=True))
         (codex_home / "config.toml").write_text("frontend = 'fancy'")
-        run_codex("two words").assert_exit(
-            2, "the frontend 'fancy' needs a terminal; without one use `codex exec"
-        )
+        run_codex("two words").assert_exit(2, "the frontend 'fancy' needs a terminal; without one use `codex exec")
 
     def test_the_configured_frontend_gets_the_prompt(self, run_codex, codex_home, site):
         site.add("codex-frontend-fancy", {"frontend": "fancy"}, frontend())
@@ -131,9 +127,7 @@ class TestWords:
     def test_help_names_everything(self, run_codex, site):
         site.add("codex-command-fake", {"command": "fake"}, POISON, summary="A fake command")
         run = run_codex("--help").assert_success()
-        lines = {
-            line.split()[0]: " ".join(line.split()[1:]) for line in run.stdout.splitlines() if line.strip()
-        }
+        lines = {line.split()[0]: " ".join(line.split()[1:]) for line in run.stdout.splitlines() if line.strip()}
         assert lines["fake"] == "A fake command"
         assert {"exec", "plugins", "sandbox", "debug"} <= set(lines)
 
@@ -249,24 +243,18 @@ class TestErrors:
     def test_a_reader_that_goes_away(self, codex_home):
         read_end, write_end = os.pipe()
         os.close(read_end)
-        done = subprocess.run(
-            [CODEX, "plugins", "list"], stdout=write_end, stderr=subprocess.PIPE, timeout=30
-        )
+        done = subprocess.run([CODEX, "plugins", "list"], stdout=write_end, stderr=subprocess.PIPE, timeout=30)
         os.close(write_end)
         assert (done.returncode, done.stderr) == (1, b"")
 
     def test_a_plugin_that_leaves_does_not_end_the_run_well(self, run_codex, site):
         site.add("codex-provider-fake", {"provider": "fake"}, "raise SystemExit(0)")
-        run_codex(*LOOSE, "--model-provider", "fake", "hi").assert_exit(
-            2, "codex-provider-fake 1.0 failed importing"
-        )
+        run_codex(*LOOSE, "--model-provider", "fake", "hi").assert_exit(2, "codex-provider-fake 1.0 failed importing")
 
     def test_a_frontend_that_raises_on_the_way(self, run_codex, site):
         broken = frontend().replace("return [click.Argument", "return 1 / 0, [click.Argument")
         site.add("codex-frontend-fake", {"frontend": "fake"}, broken)
-        run_codex("fake").assert_exit(
-            2, "codex: codex-frontend-fake 1.0 failed naming its options: ZeroDivisionError"
-        )
+        run_codex("fake").assert_exit(2, "codex: codex-frontend-fake 1.0 failed naming its options: ZeroDivisionError")
 
     def test_a_frontend_that_cancels_itself_has_not_succeeded(self, run_codex, site):
         broken = frontend().replace(
@@ -279,9 +267,7 @@ class TestErrors:
         run_codex("exec", "--nope").assert_exit(2, "--nope")
         run_codex("exec", "a", "b").assert_exit(2, "unexpected extra argument")
         run_codex("exec", "--sandbox", "x", "hi").assert_exit(2, "'x' is not one of")
-        run_codex(*LOOSE, "-s", "x", "hi").assert_exit(
-            2, "codex: --sandbox-permission: no permission is called 'x'"
-        )
+        run_codex(*LOOSE, "-s", "x", "hi").assert_exit(2, "codex: --sandbox-permission: no permission is called 'x'")
 
     def test_a_folder_that_is_gone(self, run_codex, tmp_path):
         script = f'mkdir gone && cd gone && rmdir ../gone && exec "{CODEX}" "$@"'
@@ -383,9 +369,7 @@ class TestSandboxRun:
         free = ("sandbox", "run", "--sandbox", "danger-full-access", "--")
         run_codex(*free, "no-such-program").assert_exit(127, "there is no program called 'no-such-program'")
         run_codex(*free, "/").assert_exit(126, "'/' cannot be executed")
-        run_codex("sandbox", "run", "--sandbox-backend", "nope", "true").assert_exit(
-            125, "no sandbox called 'nope'"
-        )
+        run_codex("sandbox", "run", "--sandbox-backend", "nope", "true").assert_exit(125, "no sandbox called 'nope'")
         run_codex("sandbox", "run").assert_exit(2, "Missing argument")
 
     def test_the_commands_code(self, run_codex):
@@ -427,9 +411,7 @@ class TestExec:
     def test_no_prompt_on_a_terminal(self, codex_home, tmp_path):
         pty = pytest.importorskip("pty")
         master, slave = pty.openpty()
-        done = subprocess.run(
-            [CODEX, *LOOSE], cwd=tmp_path, stdin=slave, capture_output=True, text=True, timeout=30
-        )
+        done = subprocess.run([CODEX, *LOOSE], cwd=tmp_path, stdin=slave, capture_output=True, text=True, timeout=30)
         os.close(slave)
         os.close(master)
         assert (done.returncode, done.stderr) == (
@@ -444,9 +426,7 @@ class TestExec:
 
     def test_no_git_work_tree(self, run_codex, served, tmp_path):
         with served() as server:
-            run = run_codex("exec", "hi").assert_exit(
-                2, f"{tmp_path} is in no git work tree", "--skip-git-repo-check"
-            )
+            run = run_codex("exec", "hi").assert_exit(2, f"{tmp_path} is in no git work tree", "--skip-git-repo-check")
         assert "Traceback" not in run.stderr
         assert server.requests == []
 
@@ -465,9 +445,7 @@ class TestExec:
         (tmp_path / "work").mkdir()
         (tmp_path / "link").symlink_to("work")
         for word in ("work", tmp_path / "work", "link"):
-            assert json.loads(run_codex("fancy", "-C", word).assert_success().stdout)["cwd"] == str(
-                tmp_path / "work"
-            )
+            assert json.loads(run_codex("fancy", "-C", word).assert_success().stdout)["cwd"] == str(tmp_path / "work")
         run_codex("fancy", "-C", "missing").assert_exit(2, f"{tmp_path / 'missing'} cannot be worked in")
         (tmp_path / "file").touch()
         run_codex("fancy", "-C", "file").assert_exit(2, "it is no folder")
@@ -517,9 +495,7 @@ class TestExec:
     def test_a_signal(self, served, tmp_path, number):
         with served(Reply(Stall())) as server:
             command = [CODEX, *LOOSE, "hi"]
-            with subprocess.Popen(
-                command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            ) as process:
+            with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
                 until(lambda: server.requests)
                 process.send_signal(number)
                 _, errors = process.communicate(timeout=30)

@@ -207,9 +207,7 @@ class TestCheck:
         def check(text, environ=None, cwd=tmp_path):
             file.write_text(text)
             found = Check(codex_home, environ or {}, cwd)
-            return [
-                [line.replace(str(file), "FILE") for line in lines] for lines in (found.wrong, found.notes)
-            ]
+            return [[line.replace(str(file), "FILE") for line in lines] for lines in (found.wrong, found.notes)]
 
         return check
 
@@ -240,9 +238,7 @@ class TestCheck:
             assert f"\n{line}" in f"\n{said}"
         assert len(wrong) == 17
         (note,) = notes
-        assert note.startswith(
-            "FILE:17: nothing reads [plugins.shel], no part of that name is installed; did you mean"
-        )
+        assert note.startswith("FILE:17: nothing reads [plugins.shel], no part of that name is installed; did you mean")
 
     @pytest.mark.parametrize("text", ["", "# nothing\n", USERS, HEAD, UNCOMMENTED])
     def test_nothing_is_wrong(self, checked, text):
@@ -297,10 +293,7 @@ class TestCheck:
         ]
 
     def test_the_command(self, run_codex, file):
-        assert (
-            run_codex("config", "check").assert_success().stdout
-            == f"{file} does not exist: the defaults hold\n"
-        )
+        assert run_codex("config", "check").assert_success().stdout == f"{file} does not exist: the defaults hold\n"
         file.write_text(USERS)
         assert run_codex("config", "check").assert_success().stdout == f"{file}: nothing is wrong\n"
         file.write_text("model = 3\nplugins.none.x = 1")
@@ -319,9 +312,7 @@ class TestCheck:
             {"provider": "poison", "approval_policy": "poison"},
             "raise ImportError('poisoned')",
         )
-        text = (
-            "model_provider = 'poison'\napproval_policy = 'poison'\nmodel_providers.poison.wire_api = 'chat'"
-        )
+        text = "model_provider = 'poison'\napproval_policy = 'poison'\nmodel_providers.poison.wire_api = 'chat'"
         file.write_text(text)
         run_codex("config", "check").assert_success()
 
@@ -329,9 +320,7 @@ class TestCheck:
         file.write_text("modle = 1\n[history]\nx = 1")
         run_codex("config", "explain", "model").assert_success()
         file.write_text("sandbox_mode = 'workspace'")
-        expected = (
-            f"codex: {file}:1: sandbox_mode: expected one of 'read-only', 'workspace-write', 'danger-full"
-        )
+        expected = f"codex: {file}:1: sandbox_mode: expected one of 'read-only', 'workspace-write', 'danger-full"
         run = run_codex("exec", "--skip-git-repo-check", "hi").assert_exit(2, expected)
         assert len(run.stderr.splitlines()) == 1
 
@@ -341,9 +330,7 @@ class TestFile:
         assert run_codex("config", "path").assert_success().stdout == f"{file}\n"
 
     def test_path_of_a_home_that_is_missing(self, run_codex, tmp_path):
-        run_codex("config", "path", env={"CODEX_HOME": str(tmp_path / "x")}).assert_exit(
-            2, "which is no folder"
-        )
+        run_codex("config", "path", env={"CODEX_HOME": str(tmp_path / "x")}).assert_exit(2, "which is no folder")
 
     @pytest.fixture
     def editor(self, tmp_path):
@@ -366,9 +353,7 @@ class TestFile:
 
     def test_edit_keeps_what_is_there_and_checks_it(self, run_codex, file, editor):
         file.write_text('model = "o3"\n')
-        run = run_codex("config", "edit", env={"VISUAL": editor("model = 1"), "EDITOR": "false"}).assert_exit(
-            2
-        )
+        run = run_codex("config", "edit", env={"VISUAL": editor("model = 1"), "EDITOR": "false"}).assert_exit(2)
         assert file.read_text() == 'model = "o3"\nmodel = 1\n'
         assert "is not valid TOML" in run.stdout
 

@@ -25,16 +25,12 @@ INTERRUPTED = Ending(EndingKind.INTERRUPTED, "interrupted", 130)
 SLEEP = Reply(Call("shell", {"command": ["sleep", "60"], "timeout": 60000}))
 
 
-def within(
-    folder: Path, script: Sequence[Step], body: Any, audience: Watching | None = None, **how: Any
-) -> Any:
+def within(folder: Path, script: Sequence[Step], body: Any, audience: Watching | None = None, **how: Any) -> Any:
     """Run `body(conversation)` in an open session; at most 20 s."""
 
     async def main(base_url: str) -> Any:
         with anyio.fail_after(20):
-            async with make_host(folder, base_url, **{**OPEN, **how}).open(
-                audience or Watching()
-            ) as conversation:
+            async with make_host(folder, base_url, **{**OPEN, **how}).open(audience or Watching()) as conversation:
                 return await body(conversation)
 
     with ModelServer(script) as server:

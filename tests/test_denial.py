@@ -170,9 +170,7 @@ def test_the_smallest_permission_is_one_that_helps(work: Path, outside: Path, te
 
 def test_a_database_without_a_name_is_in_the_working_folder(work: Path) -> None:
     text = "django.db.utils.OperationalError: attempt to write a readonly database"
-    assert looked_at(text, work, Fence(None, ())) == Denial(
-        str(work), "it may not be written", "disk-write-cwd"
-    )
+    assert looked_at(text, work, Fence(None, ())) == Denial(str(work), "it may not be written", "disk-write-cwd")
     assert looked_at(text, work) is None
 
 

@@ -49,9 +49,7 @@ def defined(folder: Path) -> set[str]:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 names.add(node.name)
             if isinstance(node, ast.ClassDef):
-                methods = [
-                    item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
-                ]
+                methods = [item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))]
                 names |= {f"{node.name}.{method.name}" for method in methods}
     return names
 

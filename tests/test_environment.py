@@ -47,9 +47,7 @@ class TestByDefault:
         environ = {"HEADER": "Bearer sk-0123456789", "SHORT": "abc", "OTHER": "abcdef"}
         assert given(environ, secrets=["sk-0123456789", "abc", ""]) == {"OTHER": "abcdef"}
 
-    @pytest.mark.parametrize(
-        "name", ["SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST", "XDG_RUNTIME_DIR"]
-    )
+    @pytest.mark.parametrize("name", ["SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST", "XDG_RUNTIME_DIR"])
     def test_ways_out_where_the_network_is_closed(self, name):
         assert given({name: "/run/x"}) == {name: "/run/x"}
         assert given({name: "/run/x"}, CLOSED) == {"CODEX_SANDBOX_NETWORK_DISABLED": "1"}

@@ -191,9 +191,7 @@ def test_every_request_has_instructions_tools_and_the_key(codex: Codex) -> None:
         assert codex.run("go").returncode == 0
     assert len(server.requests) == 2
     for request in server.requests:
-        assert "Always whistle." in str(
-            request.body.get("instructions") or request.body["messages"][0]["content"]
-        )
+        assert "Always whistle." in str(request.body.get("instructions") or request.body["messages"][0]["content"])
         assert set(request.tool_names) >= {"shell", "apply_patch"}
         assert request.headers["authorization"] == f"Bearer {KEY}"
     assert server.requests[0].user_texts == ["go"]
@@ -434,9 +432,7 @@ def test_an_answer_is_exact_in_a_pipe_and_harmless_in_a_terminal(codex_once: Cod
         assert (done.returncode, done.stdout) == (0, f"{HOSTILE}\n")
         assert not any(character in done.stderr for character in "\x1b\x07\x9b\u202e")
         leader, follower = pty.openpty()
-        with codex_once.start(
-            "--color", "never", "go", stdin=follower, stdout=follower, stderr=follower
-        ) as process:
+        with codex_once.start("--color", "never", "go", stdin=follower, stdout=follower, stderr=follower) as process:
             os.close(follower)
             shown = b""
             with contextlib.suppress(OSError):  # its other end is closed: that is how a terminal ends
@@ -510,9 +506,7 @@ def test_a_flood_of_output_is_survived(codex_once: Codex) -> None:
         told.extend(received.tool_outputs.values())
         return Reply(Say("done"))
 
-    flood = line(
-        "echo the beginning; head -c 200000000 /dev/zero | tr '\\0' x; echo; echo the end", timeout=30000
-    )
+    flood = line("echo the beginning; head -c 200000000 /dev/zero | tr '\\0' x; echo; echo the end", timeout=30000)
     with ModelServer([Reply(flood), finish]) as server:
         codex_once.configure(server.base_url)
         done = codex_once.run("go")

@@ -72,9 +72,7 @@ class TestModule:
         module = load(name)
         assert module.__doc__
         things = [getattr(module, export) for export in module.__all__]
-        things = [
-            thing for thing in things if not get_origin(thing)
-        ]  # an alias is no class, though some say so
+        things = [thing for thing in things if not get_origin(thing)]  # an alias is no class, though some say so
         things = [thing for thing in things if inspect.isclass(thing) or inspect.isfunction(thing)]
         assert [thing.__name__ for thing in things if not documented(thing)] == []
 
@@ -92,9 +90,7 @@ def test_the_package_is_a_library():
     """Neither the package nor the contract's modules load the command line, pluggy or httpx."""
     modules = ", ".join(f"codex_host.{name}" for name in LIGHT)
     code = f"import sys, codex_host; print(*sys.modules); import {modules}; print(*sys.modules)"
-    lines = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     alone, contract = (set(line.split()) for line in lines)
     assert {name for name in alone if name.startswith("codex_host")} == {"codex_host"}
     assert not {"click", "pluggy", "httpx", "anyio", "asyncio", "subprocess"} & (alone | contract)

@@ -52,10 +52,7 @@ def swap(path: Path, old: str, new: str, move_to: Path | None = None) -> UpdateF
 
 
 def snapshot(folder: Path) -> dict[Path, object]:
-    return {
-        path: (path.read_bytes(), path.stat().st_mode) if path.is_file() else None
-        for path in folder.rglob("*")
-    }
+    return {path: (path.read_bytes(), path.stat().st_mode) if path.is_file() else None for path in folder.rglob("*")}
 
 
 def refusal(*changes: FileChange, fence: Fence | None = None) -> str:
@@ -184,9 +181,7 @@ def test_changes_that_contradict_each_other_are_refused(root):
     (root / "a").write_text("x\n")
     (root / "b").write_text("x\n")
     assert "earlier in this patch" in refusal(DeleteFile(root / "a"), swap(root / "a", "x", "y"))
-    assert "earlier in this patch" in refusal(
-        UpdateFile(root / "a", (), root / "c"), swap(root / "a", "x", "y")
-    )
+    assert "earlier in this patch" in refusal(UpdateFile(root / "a", (), root / "c"), swap(root / "a", "x", "y"))
     assert "exists already" in refusal(AddFile(root / "n", ""), AddFile(root / "n", ""))
     assert "exists already" in refusal(UpdateFile(root / "a", (), root / "b"))
     assert "folder" in refusal(AddFile(root / "n", ""), AddFile(root / "n/m", ""))
@@ -280,9 +275,7 @@ def test_a_change_since_planning_stops_everything(root, journal, spoil):
     (root / "a").write_text("x\n")
     (root / "b").write_text("x\n")
     fence = Fence(None, (root,))
-    made = plan(
-        Patch((swap(root / "b", "x", "y"), swap(root / "a", "x", "y"), AddFile(root / "n", ""))), fence
-    )
+    made = plan(Patch((swap(root / "b", "x", "y"), swap(root / "a", "x", "y"), AddFile(root / "n", ""))), fence)
     if spoil == "create":
         (root / "n").write_text("mine")
     elif spoil == "edit":

@@ -292,9 +292,7 @@ class TestPermissions:
     def test_absent_empty_and_filled_differ(self, configured):
         assert configured("").config.permissions == READ_ONLY
         assert configured("sandbox_permissions = []").config.permissions == Permissions()
-        filled = configured(
-            'sandbox_permissions = ["disk-full-read-access", "disk-write-cwd"]'
-        ).config.permissions
+        filled = configured('sandbox_permissions = ["disk-full-read-access", "disk-write-cwd"]').config.permissions
         assert filled == Permissions(full_read=True, write_cwd=True)
 
     def test_a_mode_is_a_preset(self, configured):
@@ -302,9 +300,7 @@ class TestPermissions:
 
     def test_list_and_mode_in_one_layer_exclude_each_other(self, configured, home):
         text = 'sandbox_permissions = []\nsandbox_mode = "read-only"'
-        expected = (
-            f"{home / 'config.toml'}:2: sandbox_permissions and sandbox_mode exclude each other; keep one"
-        )
+        expected = f"{home / 'config.toml'}:2: sandbox_permissions and sandbox_mode exclude each other; keep one"
         assert error_of(configured, text) == expected
 
     def test_in_two_layers_the_higher_hides_the_lower(self, configured):
@@ -488,9 +484,7 @@ class TestWrongValues:
     def test_every_key_is_tested(self):
         lines = [case[0] for case in self.test_names_file_and_key_and_what_was_expected.pytestmark[0].args[1]]
         told = {line.partition(" ")[0] for line in lines}
-        assert {key.name for key in KEYS} - told == {
-            "shell_environment_policy.set"
-        }  # its line sets a key in it
+        assert {key.name for key in KEYS} - told == {"shell_environment_policy.set"}  # its line sets a key in it
 
     def test_every_key_has_a_field_and_a_documentation(self):
         for key in KEYS:
@@ -562,9 +556,7 @@ class TestHome:
         assert load(tmp_path / ".codex", {}, {}).config.model == "o4-mini"
 
     def test_that_is_set_must_exist(self, tmp_path):
-        expected = (
-            f"CODEX_HOME is set to {tmp_path / 'x'}, which is no folder; create it or unset the variable"
-        )
+        expected = f"CODEX_HOME is set to {tmp_path / 'x'}, which is no folder; create it or unset the variable"
         assert error_of(codex_home, {"CODEX_HOME": str(tmp_path / "x")}) == expected
         (tmp_path / "x").touch()
         assert error_of(codex_home, {"CODEX_HOME": str(tmp_path / "x")}) == expected
@@ -574,10 +566,7 @@ class TestHome:
         monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
         with pytest.raises(RuntimeError):
             Path.home()
-        assert (
-            error_of(codex_home, {})
-            == "there is no home folder to keep settings in; set CODEX_HOME to a folder"
-        )
+        assert error_of(codex_home, {}) == "there is no home folder to keep settings in; set CODEX_HOME to a folder"
 
     def test_that_is_missing_ends_the_run_with_2(self, run_codex, tmp_path):
         run = run_codex("exec", "hi", env={"CODEX_HOME": str(tmp_path / "missing")})
@@ -586,9 +575,7 @@ class TestHome:
     def test_a_wrong_file_ends_the_run_with_2(self, run_codex, codex_home):
         (codex_home / "config.toml").write_text("model = 3")
         run = run_codex("exec", "--skip-git-repo-check", "hi")
-        run.assert_exit(
-            2, f"codex: {codex_home / 'config.toml'}:1: model: expected a text that is not empty, got 3"
-        )
+        run.assert_exit(2, f"codex: {codex_home / 'config.toml'}:1: model: expected a text that is not empty, got 3")
 
     def test_a_folder_that_is_gone_is_no_bug(self, configured, tmp_path, monkeypatch):
         gone = tmp_path / "gone"

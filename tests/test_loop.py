@@ -103,15 +103,11 @@ def test_an_unknown_tool_is_told_to_the_model(wire: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("arguments", ["{no", "[]", '"text"', "{}", '{"command": 3}'])
-def test_arguments_that_make_no_sense_are_told_to_the_model(
-    wire: str, tmp_path: Path, arguments: str
-) -> None:
+def test_arguments_that_make_no_sense_are_told_to_the_model(wire: str, tmp_path: Path, arguments: str) -> None:
     script = [Reply(Call("shell", arguments, "c1")), Reply(Say("sorry"))]
     (ending,), audience, requests = run(tmp_path, script, wire=wire)
     assert ending.exit_code == 0
-    assert (
-        "command" in requests[1].tool_outputs["c1"] or "arguments of shell" in requests[1].tool_outputs["c1"]
-    )
+    assert "command" in requests[1].tool_outputs["c1"] or "arguments of shell" in requests[1].tool_outputs["c1"]
     assert len(audience.of(CallFailed)) == 1
     assert audience.of(ActionStarted) == []
 
@@ -126,9 +122,7 @@ def test_a_tool_error_is_told_to_the_model(wire: str, tmp_path: Path, effects: E
 
 
 @pytest.mark.parametrize("effects", [Effects.NONE, Effects.ACTIONS, Effects.OUTSIDE])
-def test_a_tool_that_raises_is_named_and_the_task_goes_on(
-    wire: str, tmp_path: Path, effects: Effects
-) -> None:
+def test_a_tool_that_raises_is_named_and_the_task_goes_on(wire: str, tmp_path: Path, effects: Effects) -> None:
     one = One("lookup", raising(KeyError("a bug")), effects)
     script = [Reply(Call("lookup", {}, "c1")), Reply(Say("sorry"))]
     (ending,), audience, requests = run(tmp_path, script, wire=wire, parts={"toolset.one": one})
@@ -168,21 +162,16 @@ def test_a_reviewed_tool_that_is_refused(wire: str, tmp_path: Path) -> None:
 
 def test_calls_are_answered_in_order(wire: str, tmp_path: Path) -> None:
     calls = [
-        Call("shell", {"command": ["/bin/sh", "-c", f"echo {n} >>order; echo out {n}"]}, f"c{n}")
-        for n in range(4)
+        Call("shell", {"command": ["/bin/sh", "-c", f"echo {n} >>order; echo out {n}"]}, f"c{n}") for n in range(4)
     ]
-    (ending,), audience, requests = run(
-        tmp_path, [Reply(Say("All four."), *calls), Reply(Say("done"))], wire=wire
-    )
+    (ending,), audience, requests = run(tmp_path, [Reply(Say("All four."), *calls), Reply(Say("done"))], wire=wire)
     assert ending.message == "done"
     assert (tmp_path / "work/order").read_text() == "0\n1\n2\n3\n"
     outputs = requests[1].tool_outputs
     assert list(outputs) == ["c0", "c1", "c2", "c3"]
     assert all(f"out {n}" in text for n, text in enumerate(outputs.values()))
     kinds = [
-        (type(event), event.call_id)
-        for event in audience.events
-        if isinstance(event, (ActionStarted, ActionEnded))
+        (type(event), event.call_id) for event in audience.events if isinstance(event, (ActionStarted, ActionEnded))
     ]
     assert kinds == [(kind, f"c{n}") for n in range(4) for kind in (ActionStarted, ActionEnded)]
 
@@ -241,9 +230,7 @@ def test_after_an_interrupt_every_open_call_is_aborted_and_the_conversation_goes
     ]
     interrupting = Interrupting(lambda event: isinstance(event, ActionStarted) and event.call_id == "c1")
     script = [Reply(*calls), Reply(Say("on we go"))]
-    (first, second), requests = interrupting.play(
-        tmp_path, script, wire=wire, disable_response_storage=stateless
-    )
+    (first, second), requests = interrupting.play(tmp_path, script, wire=wire, disable_response_storage=stateless)
     assert first == Ending(EndingKind.INTERRUPTED, "interrupted", 130)
     assert (second.message, second.exit_code) == ("on we go", 0)
     outputs = requests[1].tool_outputs
@@ -300,9 +287,7 @@ def test_the_conversation_goes_on_after_a_failure(wire: str, tmp_path: Path) -> 
 def test_the_events_of_a_task(wire: str, tmp_path: Path) -> None:
     usage = Usage(input=50, cached_input=20, output=10, reasoning=5)
     script = [
-        Reply(
-            Think("I should look."), Say("I look."), Call("shell", {"command": ["echo", "x"]}), usage=usage
-        ),
+        Reply(Think("I should look."), Say("I look."), Call("shell", {"command": ["echo", "x"]}), usage=usage),
         Reply(Say("Done."), usage=usage),
     ]
     (ending,), audience, _ = run(tmp_path, script, "do it", wire=wire)
@@ -348,9 +333,7 @@ def test_every_request_has_the_instructions_and_the_tools(wire: str, tmp_path: P
     assert len(requests) == 3
     for request in requests:
         body = request.body
-        assert "Always whistle." in (
-            body["instructions"] if wire == "responses" else body["messages"][0]["content"]
-        )
+        assert "Always whistle." in (body["instructions"] if wire == "responses" else body["messages"][0]["content"])
         assert set(request.tool_names) >= {"shell", "apply_patch"}
         assert (body["model"], body["stream"]) == ("test-model", True)
 
@@ -431,9 +414,7 @@ def test_nothing_is_done_before_the_log_holds_it(tmp_path: Path) -> None:
     store = Memory()
 
     def look(received: Received) -> Reply:
-        assert any(
-            isinstance(record, ItemAdded) and isinstance(record.item, ToolOutput) for record in store.records
-        )
+        assert any(isinstance(record, ItemAdded) and isinstance(record.item, ToolOutput) for record in store.records)
         return Reply(Say("done"))
 
     def started(event: Event) -> None:
@@ -446,13 +427,9 @@ def test_nothing_is_done_before_the_log_holds_it(tmp_path: Path) -> None:
     assert seen == [True]
 
 
-@pytest.mark.parametrize(
-    "error", [StoreError("the disk is full"), OSError(28, "No space left"), KeyError("a bug")]
-)
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), OSError(28, "No space left"), KeyError("a bug")])
 @pytest.mark.parametrize(("failing", "requests"), [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)])
-def test_a_log_that_fails_ends_the_task(
-    tmp_path: Path, failing: int, requests: int, error: Exception
-) -> None:
+def test_a_log_that_fails_ends_the_task(tmp_path: Path, failing: int, requests: int, error: Exception) -> None:
     """After the session's beginning: the task's, the prompt, the reply with its call, the output, the next reply."""
     store = Memory(failing, error)
     call = Reply(Call("shell", {"command": ["/bin/sh", "-c", "echo x >>ran"]}))

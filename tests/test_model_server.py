@@ -55,9 +55,7 @@ def request(wire: str, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def ask(
-    client: httpx.Client, server: ModelServer, wire: str, *items: dict[str, Any], **more: Any
-) -> httpx.Response:
+def ask(client: httpx.Client, server: ModelServer, wire: str, *items: dict[str, Any], **more: Any) -> httpx.Response:
     return client.post(f"{server.base_url}/{wire}", json=request(wire, *items, **more))
 
 
@@ -376,9 +374,7 @@ def test_an_unknown_or_unstored_response_is_rejected(client: httpx.Client) -> No
         ("chat/completions", [{"role": "assistant", "tool_calls": [{}]}], "expected a string"),
     ],
 )
-def test_a_broken_conversation_is_rejected(
-    client: httpx.Client, wire: str, items: list[Any], message: str
-) -> None:
+def test_a_broken_conversation_is_rejected(client: httpx.Client, wire: str, items: list[Any], message: str) -> None:
     with ModelServer([Reply(Say("ok"))]) as server:
         answer = ask(client, server, wire, *items)
         assert answer.status_code == 400
@@ -490,9 +486,7 @@ def test_as_a_program(client: httpx.Client, tmp_path: Path) -> None:
         "{}",
     ],
 )
-def test_a_wrong_script_file_is_refused(
-    tmp_path: Path, script: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_script_file_is_refused(tmp_path: Path, script: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "script.json").write_text(script)
     with pytest.raises(SystemExit) as ended:
         main(["--script", str(tmp_path / "script.json")])

@@ -35,12 +35,8 @@ def models(run_codex, codex_home):
     """Run `codex models` with a provider at this address."""
 
     def run(base_url, *words, wire="chat", fields="", env=None, model="b"):
-        table = (
-            f'[model_providers.test]\nname = "Test"\nbase_url = "{base_url}"\nwire_api = "{wire}"\n{fields}\n'
-        )
-        (codex_home / "config.toml").write_text(
-            f'model = "{model}"\nmodel_provider = "test"\n{table}', "utf-8"
-        )
+        table = f'[model_providers.test]\nname = "Test"\nbase_url = "{base_url}"\nwire_api = "{wire}"\n{fields}\n'
+        (codex_home / "config.toml").write_text(f'model = "{model}"\nmodel_provider = "test"\n{table}', "utf-8")
         return run_codex("models", *words, env={**CLEAR, **(env or {})})
 
     return run
@@ -113,9 +109,7 @@ def test_lists_of_other_shapes(answer):
     assert _model_ids(json.dumps(answer).encode(), "http://x/models") == ("a", "b")
 
 
-@pytest.mark.parametrize(
-    "answer", [b"", b"<html>no</html>", b"{}", b"7", b'{"data": {}}', b'{"error": "no"}']
-)
+@pytest.mark.parametrize("answer", [b"", b"<html>no</html>", b"{}", b"7", b'{"data": {}}', b'{"error": "no"}'])
 def test_answers_that_are_no_list(answer):
     with pytest.raises(ModelError, match="http://x/models answered with no list of models") as caught:
         _model_ids(answer, "http://x/models")
@@ -165,9 +159,7 @@ def test_a_provider_that_is_not_there(models):
 
 
 def test_a_table_that_is_wrong(models):
-    models("http://127.0.0.1:9/v1", fields="request_max_retries = -1").assert_exit(
-        2, "[model_providers.test]"
-    )
+    models("http://127.0.0.1:9/v1", fields="request_max_retries = -1").assert_exit(2, "[model_providers.test]")
     with ModelServer() as server:
         models(server.base_url, fields="retries = 1").assert_success().assert_exit(0, "unknown key 'retries'")
 
@@ -250,15 +242,11 @@ def authority(tmp_path_factory):
     folder = tmp_path_factory.mktemp("authority")
 
     def openssl(*words):
-        return subprocess.run(
-            [OPENSSL, *words], cwd=folder, check=True, capture_output=True, text=True
-        ).stdout.strip()
+        return subprocess.run([OPENSSL, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
     key = ("-newkey", "rsa:2048", "-nodes")
     ca = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
-    openssl(
-        "req", "-x509", *key, *ca, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Test"
-    )
+    openssl("req", "-x509", *key, *ca, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Test")
     openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=models.example.test")
     (folder / "names").write_text("subjectAltName=DNS:models.example.test\nauthorityKeyIdentifier=keyid\n")
     signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "2", "-extfile", "names", "-days", "2")
@@ -318,10 +306,7 @@ def test_http_through_a_proxy(models, proxy_variable):
         proxy_to(server.server_port) as found,
     ):
         proxy, address = found
-        assert (
-            models("http://models.example.test/v1", env={proxy_variable: address}).assert_success().stdout
-            == "* b\n"
-        )
+        assert models("http://models.example.test/v1", env={proxy_variable: address}).assert_success().stdout == "* b\n"
     assert proxy.asked == ["GET http://models.example.test/v1/models"]
 
 

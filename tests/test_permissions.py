@@ -85,9 +85,7 @@ class TestWords:
         with pytest.raises(ValueError, match="names no folder; write disk-write-folder=/some/folder"):
             Permissions.parse([word], Path("/base"))
 
-    @pytest.mark.parametrize(
-        "word", ["", "disk-write-cwd=x", "disk-write-cwd=", "DISK-WRITE-CWD", "full-auto"]
-    )
+    @pytest.mark.parametrize("word", ["", "disk-write-cwd=x", "disk-write-cwd=", "DISK-WRITE-CWD", "full-auto"])
     def test_an_unknown_one_is_named_with_those_there_are(self, word):
         with pytest.raises(ValueError, match="no permission is called") as caught:
             Permissions.parse([word], Path("/base"))
@@ -110,9 +108,7 @@ class TestWords:
             "workspace-write": WORKSPACE_WRITE,
             "danger-full-access": DANGER_FULL_ACCESS,
         }
-        assert [grant for grant in (*PRESETS.values(), FULL_AUTO) if grant.unrestricted] == [
-            DANGER_FULL_ACCESS
-        ]
+        assert [grant for grant in (*PRESETS.values(), FULL_AUTO) if grant.unrestricted] == [DANGER_FULL_ACCESS]
         assert not any(grant.full_network for grant in (READ_ONLY, WORKSPACE_WRITE, FULL_AUTO))
 
 
@@ -164,9 +160,7 @@ class TestResolve:
 
     def test_roots_are_real(self, cwd, temp, tmp_path):
         (tmp_path / "link").symlink_to(cwd)
-        fence = resolve(
-            Permissions(write_folders=(tmp_path / "link" / ".." / "work",)), tmp_path / "link", temp
-        )
+        fence = resolve(Permissions(write_folders=(tmp_path / "link" / ".." / "work",)), tmp_path / "link", temp)
         assert fence.writable == (cwd,)
         assert cwd in fence.readable
 
@@ -183,9 +177,7 @@ class TestResolve:
     @pytest.mark.parametrize("folder", ["missing", "bad\0name", "loop"])
     def test_a_root_that_is_not_there_fails_for_every_backend(self, cwd, temp, tmp_path, folder):
         (tmp_path / "loop").symlink_to("loop")
-        with pytest.raises(
-            SandboxError, match=r"disk-write-folder=.* cannot be opened .*; create it or leave it out"
-        ):
+        with pytest.raises(SandboxError, match=r"disk-write-folder=.* cannot be opened .*; create it or leave it out"):
             resolve(Permissions(write_folders=(tmp_path / folder,)), cwd, temp)
 
     def test_a_relative_root(self, cwd, temp):

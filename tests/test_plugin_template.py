@@ -26,9 +26,7 @@ def fresh(tmp_path: Path) -> Path:
     venv.create(tmp_path / "venv", symlinks=os.name != "nt")
     programs = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
     own = Path(
-        run(
-            tmp_path, programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
-        ).strip()
+        run(tmp_path, programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     )
     here = sysconfig.get_path("purelib")
     (own / "installed_here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
@@ -122,12 +120,8 @@ def test_works_under_another_name_after_the_commands_of_its_readme(fresh: Path, 
 
 def test_its_licence_and_its_files_are_complete() -> None:
     assert (TEMPLATE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-    texts = [
-        file.read_text("utf-8") for file in TEMPLATE.rglob("*") if file.is_file() and file.suffix != ".pyc"
-    ]
+    texts = [file.read_text("utf-8") for file in TEMPLATE.rglob("*") if file.is_file() and file.suffix != ".pyc"]
     holes = [
-        hole
-        for text in texts
-        for hole in re.findall(r"cookiecutter|<[A-Z_ ]+>|TODO|FIXME|\{\{ *[a-z_]+ *\}\}", text)
+        hole for text in texts for hole in re.findall(r"cookiecutter|<[A-Z_ ]+>|TODO|FIXME|\{\{ *[a-z_]+ *\}\}", text)
     ]
     assert holes == [], "copying and renaming is all"

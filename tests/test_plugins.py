@@ -66,18 +66,14 @@ class TestInstalled:
         (entry,) = installed([str(tmp_path)])
         assert (entry.name, entry.module, entry.distribution) == ("spaced", "a_module", "a-b-c")
 
-    @pytest.mark.parametrize(
-        "broken", ["[codex_host.v1.provider", "[codex_host.v1.provider]\nno equals sign", "= ="]
-    )
+    @pytest.mark.parametrize("broken", ["[codex_host.v1.provider", "[codex_host.v1.provider]\nno equals sign", "= ="])
     def test_broken_metadata_hides_nothing_else(self, tmp_path, broken):
         metadata(tmp_path, "broken-1.dist-info", f"codex_host.\n{broken}")
         metadata(tmp_path, "whole-1.dist-info", "[codex_host.v1.provider]\nfake = whole")
         assert [entry.module for entry in installed([str(tmp_path)])] == ["whole"]
 
     def test_what_is_no_text_hides_nothing_else(self, tmp_path):
-        (metadata(tmp_path, "bytes-1.dist-info", "") / "entry_points.txt").write_bytes(
-            b"\xff\xfe codex_host."
-        )
+        (metadata(tmp_path, "bytes-1.dist-info", "") / "entry_points.txt").write_bytes(b"\xff\xfe codex_host.")
         (tmp_path / "empty-1.dist-info").mkdir()
         (tmp_path / "file-1.dist-info").write_text("codex_host.")
         (tmp_path / "folder-1.dist-info" / "entry_points.txt").mkdir(parents=True)
@@ -152,14 +148,10 @@ class TestAsking:
         assert "codex-provider-b 1.0" in text
         assert asked(disabled=["codex-provider-b"]).origin == "codex-provider-a 1.0"
 
-    @pytest.mark.parametrize(
-        ("generation", "age"), [(GENERATION - 1, "an older"), (GENERATION + 1, "a newer")]
-    )
+    @pytest.mark.parametrize(("generation", "age"), [(GENERATION - 1, "an older"), (GENERATION + 1, "a newer")])
     def test_another_generation_is_explained_without_importing(self, site, generation, age):
         site.add("codex-provider-fake", {"provider": "fake"}, POISON, generation=generation)
-        fails(
-            f"codex-provider-fake 1.0 has the provider 'fake' for {age} plugin interface (v{generation}; this"
-        )
+        fails(f"codex-provider-fake 1.0 has the provider 'fake' for {age} plugin interface (v{generation}; this")
         assert "fake" not in Plugins().names("provider")
 
     def test_one_that_does_not_fit_does_not_shadow_one_that_does(self, site):
@@ -222,9 +214,7 @@ class TestMissing:
 
     def test_ends_the_run_with_2(self, run_codex):
         run = run_codex("exec", "--skip-git-repo-check", "-c", "model_provider=nowhere", "hi")
-        run.assert_exit(
-            2, "no provider called 'nowhere'; installed: ", "; pip install codex-provider-nowhere"
-        )
+        run.assert_exit(2, "no provider called 'nowhere'; installed: ", "; pip install codex-provider-nowhere")
         assert "Traceback" not in run.stderr
 
 
@@ -304,9 +294,7 @@ class TestBroken:
         assert asked().part.name == "Fake"
 
     def test_an_error_meant_for_the_user_is_shown_as_it_is(self, site):
-        code = hook(
-            "name", "from codex_host.errors import ConfigError", "raise ConfigError('set the region')"
-        )
+        code = hook("name", "from codex_host.errors import ConfigError", "raise ConfigError('set the region')")
         site.add("codex-provider-fake", {"provider": "fake"}, code)
         with pytest.raises(ConfigError, match=r"^set the region$"):
             asked()
@@ -335,22 +323,14 @@ class TestLentParts:
         fails("parts that ask for each other in a circle: provider a > provider a", name="a")
 
     def test_a_circle_names_the_chain_from_where_it_was_entered(self, site):
-        site.add(
-            "codex-provider-one", {"provider": "xone"}, hook("name, parts", "return parts.provider('one')")
-        )
-        site.add(
-            "codex-provider-two", {"provider": "one"}, hook("name, parts", "return parts.provider('two')")
-        )
-        site.add(
-            "codex-provider-three", {"provider": "two"}, hook("name, parts", "return parts.provider('one')")
-        )
+        site.add("codex-provider-one", {"provider": "xone"}, hook("name, parts", "return parts.provider('one')"))
+        site.add("codex-provider-two", {"provider": "one"}, hook("name, parts", "return parts.provider('two')"))
+        site.add("codex-provider-three", {"provider": "two"}, hook("name, parts", "return parts.provider('one')"))
         fails("in a circle: provider xone > provider one > provider two > provider one", name="xone")
 
     def test_a_circle_of_two_kinds(self, site):
         other = hook("name, parts", "return parts.provider('fake')", name="codex_sandbox")
-        site.add(
-            "codex-provider-fake", {"provider": "fake"}, hook("name, parts", "return parts.sandbox('fake')")
-        )
+        site.add("codex-provider-fake", {"provider": "fake"}, hook("name, parts", "return parts.sandbox('fake')"))
         site.add("codex-sandbox-fake", {"sandbox": "fake"}, other)
         fails("in a circle: provider fake > sandbox fake > provider fake")
 
@@ -371,17 +351,13 @@ class TestProviderTables:
         return provider(LentParts(Plugins(), config), part)
 
     def test_amends_field_by_field(self):
-        found = self.provider(
-            "fake", base_url="http://127.0.0.1:2", http_headers={"a": "b"}, stream_max_retries=0
-        )
+        found = self.provider("fake", base_url="http://127.0.0.1:2", http_headers={"a": "b"}, stream_max_retries=0)
         expected = Provider("Fake", "http://127.0.0.1:2", http_headers={"a": "b"}, stream_max_retries=0)
         assert found.part == expected
         assert found.origin == "codex-provider-fake 1.0"
 
     def test_amending_keeps_the_plugins_own_class(self, site):
-        signing = "class Signing(Provider):\n    pass\n\n" + PROVIDER.replace(
-            "return Provider", "return Signing"
-        )
+        signing = "class Signing(Provider):\n    pass\n\n" + PROVIDER.replace("return Provider", "return Signing")
         code = signing.replace("class", "from codex_host.parts import Provider\n\nclass", 1)
         site.add("codex-provider-signing", {"provider": "signing"}, code)
         found = self.provider("signing", env_key="A_KEY")
@@ -396,9 +372,7 @@ class TestProviderTables:
     def test_alone_it_needs_a_name_and_an_address(self, missing):
         table = {"name": "Own", "base_url": "http://127.0.0.1:3"}
         del table[missing]
-        with pytest.raises(
-            ConfigError, match=rf"\[model_providers.own\] has no '{missing}', and no provider"
-        ):
+        with pytest.raises(ConfigError, match=rf"\[model_providers.own\] has no '{missing}', and no provider"):
             self.provider("own", **table)
 
     @pytest.mark.parametrize(

@@ -331,9 +331,7 @@ def test_starts_that_fail_leak_nothing() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no process descriptors")
-def test_without_process_descriptors_it_works_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_process_descriptors_it_works_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An old kernel has none, and their number is limited."""
 
     def none_left(process: int, flags: int = 0) -> int:
@@ -433,9 +431,7 @@ def failing() -> None:
     raise OSError(1, "Operation not permitted")
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(1, "Operation not permitted"), RuntimeError("a bug"), KeyError("x")]
-)
+@pytest.mark.parametrize("error", [OSError(1, "Operation not permitted"), RuntimeError("a bug"), KeyError("x")])
 def test_where_the_restriction_fails_nothing_runs(tmp_path: Path, error: Exception) -> None:
     def restrict() -> None:
         raise error
@@ -450,9 +446,7 @@ def test_where_the_restriction_fails_nothing_runs(tmp_path: Path, error: Excepti
 
 def test_close_is_called_after_the_end() -> None:
     happened: list[str] = []
-    run_now(
-        launch("echo", close=lambda: happened.append("closed")), 20, lambda text: happened.append("wrote")
-    )
+    run_now(launch("echo", close=lambda: happened.append("closed")), 20, lambda text: happened.append("wrote"))
     assert happened == ["wrote", "closed"]
 
 
@@ -469,9 +463,7 @@ def test_the_restriction_binds_the_command_and_not_its_parent() -> None:
         if libc.prctl(38, 1, 0, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS
             raise OSError("prctl")
 
-    program = (
-        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('NoNewPrivs')])"
-    )
+    program = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('NoNewPrivs')])"
     inherited = Path("/proc/self/status").read_text().partition("NoNewPrivs:")[2].split()[0]
     assert run_now(python(program, restrict=restrict)).output.text == "['1']\n"
     assert run_now(python(program)).output.text == f"['{inherited}']\n"
@@ -533,13 +525,9 @@ def test_restricted_starts_beside_each_other() -> None:
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", -9)])
-def test_an_attached_command_has_our_streams(
-    capfd: pytest.CaptureFixture[str], script: str, code: int
-) -> None:
+def test_an_attached_command_has_our_streams(capfd: pytest.CaptureFixture[str], script: str, code: int) -> None:
     closed: list[bool] = []
-    described = launch(
-        "/bin/sh", "-c", f"echo out; echo err >&2; {script}", close=lambda: closed.append(True)
-    )
+    described = launch("/bin/sh", "-c", f"echo out; echo err >&2; {script}", close=lambda: closed.append(True))
     assert anyio.run(_process.run_attached, described) == code
     assert capfd.readouterr() == ("out\n", "err\n")
     assert closed == [True]

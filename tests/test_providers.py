@@ -157,9 +157,7 @@ def test_a_wrong_value_on_the_command_line(tmp_path):
 
 
 def test_an_unknown_key_warns_and_stops_nothing(tmp_path):
-    amended, warnings = made(
-        tmp_path, '[model_providers.bundled]\nenvkey = "X"\nzzzzzzz = 1\nname = "Other"\n'
-    )
+    amended, warnings = made(tmp_path, '[model_providers.bundled]\nenvkey = "X"\nzzzzzzz = 1\nname = "Other"\n')
     assert amended.name == "Other"
     place = f"{tmp_path / 'config.toml'}"
     assert warnings == (
@@ -206,9 +204,7 @@ def test_a_key_that_is_missing_is_told_before_any_request(tmp_path, wire, value)
         fields = {"env_key": "THE_KEY", "env_key_instructions": "ask the keeper"}
         environ = {} if value is None else {"THE_KEY": value}
         host = make_host(tmp_path, server.base_url, wire=wire, provider=fields, environ=environ)
-        with pytest.raises(
-            AuthenticationError, match="THE_KEY is not set or blank; ask the keeper"
-        ) as caught:
+        with pytest.raises(AuthenticationError, match="THE_KEY is not set or blank; ask the keeper") as caught:
             play(host, Watching(), "go")
     assert caught.value.exit_code == 3
     assert server.requests == []
@@ -247,13 +243,9 @@ def test_codex_api_key_stands_before_the_key_of_openai(run_codex, codex_home, en
 
 def test_codex_api_key_is_no_other_providers(run_codex, codex_home):
     with ModelServer() as server:
-        (codex_home / "config.toml").write_text(
-            f'[model_providers.mistral]\nbase_url = "{server.base_url}"\n'
-        )
+        (codex_home / "config.toml").write_text(f'[model_providers.mistral]\nbase_url = "{server.base_url}"\n')
         words = ("exec", "--skip-git-repo-check", "--model-provider", "mistral", "hi")
-        run_codex(*words, env={"CODEX_API_KEY": "k", "MISTRAL_API_KEY": None}).assert_exit(
-            3, "MISTRAL_API_KEY"
-        )
+        run_codex(*words, env={"CODEX_API_KEY": "k", "MISTRAL_API_KEY": None}).assert_exit(3, "MISTRAL_API_KEY")
     assert server.requests == []
 
 
@@ -283,9 +275,7 @@ def test_a_header_is_sent_once_however_it_is_spelt(tmp_path, wire):
     with ModelServer([WHOLE]) as server:
         headers = {"Authorization": "Basic 1", "User-Agent": "mine", "X-Team": "a"}
         fields = {"env_key": "THE_KEY", "http_headers": headers, "env_http_headers": {"x-TEAM": "TEAM"}}
-        host = make_host(
-            tmp_path, server.base_url, wire=wire, provider=fields, environ={"THE_KEY": "k", "TEAM": "b"}
-        )
+        host = make_host(tmp_path, server.base_url, wire=wire, provider=fields, environ={"THE_KEY": "k", "TEAM": "b"})
         play(host, Watching(), "go")
     headers = server.requests[0].headers
     assert (headers["authorization"], headers["user-agent"], headers["x-team"]) == ("Basic 1", "mine", "b")

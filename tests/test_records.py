@@ -62,9 +62,7 @@ def values(hint):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.just("type"), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.just("type"), inner, max_size=3),
     max_leaves=8,
 )
 
@@ -114,9 +112,7 @@ class TestReading:
     def test_unknown_fields_are_ignored_and_missing_ones_take_their_default(self):
         data = to_json(SessionBegan("id", 1.0, Path("/x"), "m", "p", "0"))
         del data["format"]
-        assert from_json({**data, "mood": {"type": "Good"}}) == SessionBegan(
-            "id", 1.0, Path("/x"), "m", "p", "0"
-        )
+        assert from_json({**data, "mood": {"type": "Good"}}) == SessionBegan("id", 1.0, Path("/x"), "m", "p", "0")
 
     def test_unknown_fields_within_are_ignored(self):
         data = to_json(ReplyCompleted(None, Usage(1)))

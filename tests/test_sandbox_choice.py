@@ -146,9 +146,7 @@ def test_what_another_boot_found_out_does_not_count(tmp_path: Path, monkeypatch:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Sandbox) else None,
 )
-def test_what_does_not_hold_is_rejected_with_the_reason(
-    tmp_path: Path, sandbox: Sandbox, reason: str
-) -> None:
+def test_what_does_not_hold_is_rejected_with_the_reason(tmp_path: Path, sandbox: Sandbox, reason: str) -> None:
     choice = chosen(tmp_path, test=sandbox)
     assert choice.found is None
     assert choice.reason.startswith("test: ")

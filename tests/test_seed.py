@@ -61,11 +61,7 @@ def test_every_block_is_tested():
         ("history.toml", {"history_persistence": "none"}),
         (
             "sandbox_permissions.toml",
-            {
-                "permissions": Permissions(
-                    full_read=True, write_user_temp=True, write_global_temp=True, write_cwd=True
-                )
-            },
+            {"permissions": Permissions(full_read=True, write_user_temp=True, write_global_temp=True, write_cwd=True)},
         ),
         (
             "sandbox_write_folder.toml",
@@ -157,9 +153,7 @@ class TestProfiles:
         assert found == [f"profile 'zdr' in {file}:28", f"{file}:2"]
         assert layers.origins("profile")[0].where == "the command line"
         assert layers.origins("profile")[1].where == f"{file}:8"
-        assert (
-            layers.origins("model_providers", "openai-chat-completions", "wire_api")[0].where == f"{file}:14"
-        )
+        assert layers.origins("model_providers", "openai-chat-completions", "wire_api")[0].where == f"{file}:14"
 
     def test_a_flag_stands_above_the_profile(self, loaded):
         layers = loaded("profiles.toml", profile="gpt3", model="gpt-4.1")
@@ -169,16 +163,11 @@ class TestProfiles:
     def test_an_unknown_one(self, loaded, tmp_path):
         with pytest.raises(ConfigError) as caught:
             loaded("profiles.toml", profile="gpt5")
-        assert (
-            str(caught.value)
-            == f"no profile called 'gpt5' in {tmp_path / 'config.toml'}; there are: o3, gpt3, zdr"
-        )
+        assert str(caught.value) == f"no profile called 'gpt5' in {tmp_path / 'config.toml'}; there are: o3, gpt3, zdr"
 
     def test_an_unknown_one_ends_the_run(self, run_codex, codex_home):
         (codex_home / "config.toml").write_text(block("profiles.toml"))
-        run_codex(*EXEC, "--profile", "gpt5", "hi").assert_exit(
-            2, "no profile called 'gpt5'", "o3, gpt3, zdr"
-        )
+        run_codex(*EXEC, "--profile", "gpt5", "hi").assert_exit(2, "no profile called 'gpt5'", "o3, gpt3, zdr")
 
     def test_all_of_it_is_right(self, run_codex, codex_home):
         (codex_home / "config.toml").write_text(block("profiles.toml"))
@@ -200,13 +189,9 @@ class TestMcpServers:
         assert loaded("mcp_servers.toml").config.mcp_servers == servers
 
     def test_the_other_spelling_is_named_with_the_right_one(self, tmp_path):
-        (tmp_path / "config.toml").write_text(
-            block("mcp_servers.toml").replace("[mcp_servers.", "[mcpServers.")
-        )
+        (tmp_path / "config.toml").write_text(block("mcp_servers.toml").replace("[mcp_servers.", "[mcpServers."))
         layers = load(tmp_path, {}, {}, cwd=tmp_path)
-        said = (
-            f"{tmp_path / 'config.toml'}:2: unknown key 'mcpServers' is ignored; did you mean 'mcp_servers'?"
-        )
+        said = f"{tmp_path / 'config.toml'}:2: unknown key 'mcpServers' is ignored; did you mean 'mcp_servers'?"
         assert layers.warnings == (said,)
 
 

@@ -58,9 +58,7 @@ def test_a_stream_in_one_piece_and_byte_by_byte(stream: bytes, events: list[Serv
     assert parsed(b"", stream, b"") == events
 
 
-LINES = st.sampled_from(
-    ["data: a", "data:", "data", "data: é😀", "event: x", ": ping", "", "", "id: 3", "junk"]
-)
+LINES = st.sampled_from(["data: a", "data:", "data", "data: é😀", "event: x", ": ping", "", "", "id: 3", "junk"])
 STREAMS = st.lists(st.tuples(LINES, st.sampled_from(["\n", "\r\n", "\r"])), max_size=12)
 
 

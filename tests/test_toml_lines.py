@@ -100,9 +100,7 @@ VALUES = st.sampled_from(
     ]
 )  # fmt: skip
 KEYS = st.sampled_from(["a", "b-c", "1", '"d e"', "'f.g'", '"h\\"i"', "j.k", '"" . l', "'#'"])
-LINES = st.lists(
-    st.tuples(KEYS, VALUES, st.sampled_from(["", " # c = 2", "\n", "\n# [d]\n", "\n\t \n"])), max_size=8
-)
+LINES = st.lists(st.tuples(KEYS, VALUES, st.sampled_from(["", " # c = 2", "\n", "\n# [d]\n", "\n\t \n"])), max_size=8)
 
 
 @given(LINES, LINES)

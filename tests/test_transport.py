@@ -90,9 +90,7 @@ class Asked:
 def ask_at(base_url: str, folder: Path, wire: str = "responses", **provider: Any) -> Asked:
     audience = Watching()
     began = time.monotonic()
-    host = make_host(
-        folder, base_url, wire=wire, provider={**QUICK, **provider}, sandbox_mode="danger-full-access"
-    )
+    host = make_host(folder, base_url, wire=wire, provider={**QUICK, **provider}, sandbox_mode="danger-full-access")
     (ending,) = play(host, audience, "go")
     return Asked(ending, audience, 0, time.monotonic() - began)
 
@@ -124,18 +122,12 @@ def test_a_connection_closed_without_an_answer_is_asked_again(wire: str, tmp_pat
 
 
 @pytest.mark.parametrize("clean", [False, True])
-def test_a_stream_cut_in_the_middle_is_taken_back_and_asked_again(
-    wire: str, tmp_path: Path, clean: bool
-) -> None:
+def test_a_stream_cut_in_the_middle_is_taken_back_and_asked_again(wire: str, tmp_path: Path, clean: bool) -> None:
     cut = Cut(after_events=6 if wire == "responses" else 3, clean=clean)
     asked = ask([Reply(Say("half a tho"), cut), WHOLE], tmp_path, wire)
     assert (asked.ending.message, asked.ending.exit_code, asked.requests) == ("whole", 0, 2)
     assert asked.said == ["whole"]
-    shown = [
-        event
-        for event in asked.audience.events
-        if isinstance(event, (MessageDelta, ReplyDiscarded, MessageDone))
-    ]
+    shown = [event for event in asked.audience.events if isinstance(event, (MessageDelta, ReplyDiscarded, MessageDone))]
     assert isinstance(shown[0], MessageDelta)
     discarded = [number for number, event in enumerate(shown) if isinstance(event, ReplyDiscarded)]
     assert len(discarded) == 1
@@ -181,12 +173,8 @@ def test_silence_is_not_endured(wire: str, tmp_path: Path, silent: Step) -> None
     assert "in time" in asked.noted or "nothing came for 0.2 s" in asked.noted
 
 
-@pytest.mark.parametrize(
-    "garbage", [Garbage(), Garbage(after_events=2), Garbage("[]"), Garbage('"a"'), Garbage("{}")]
-)
-def test_garbage_among_the_events_never_makes_a_wrong_answer(
-    wire: str, tmp_path: Path, garbage: Garbage
-) -> None:
+@pytest.mark.parametrize("garbage", [Garbage(), Garbage(after_events=2), Garbage("[]"), Garbage('"a"'), Garbage("{}")])
+def test_garbage_among_the_events_never_makes_a_wrong_answer(wire: str, tmp_path: Path, garbage: Garbage) -> None:
     with ModelServer([Reply(Say("whole"), garbage), WHOLE]) as server:
         asked = ask_at(server.base_url, tmp_path, wire)
     assert (asked.ending.message, asked.ending.exit_code) == ("whole", 0)
@@ -255,9 +243,7 @@ def test_retry_after_in_seconds_is_obeyed(wire: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("wire", "form"), [("responses", {"usegmt": True}), ("chat", {"localtime": False})])
 def test_retry_after_as_a_date_is_obeyed(wire: str, tmp_path: Path, form: Mapping[str, bool]) -> None:
     """The second form has no time zone (-0000)."""
-    asked = ask(
-        [lambda _: Status(503, headers={"Retry-After": in_seconds(1.4, **form)}), WHOLE], tmp_path, wire
-    )
+    asked = ask([lambda _: Status(503, headers={"Retry-After": in_seconds(1.4, **form)}), WHOLE], tmp_path, wire)
     assert (asked.ending.message, asked.requests) == ("whole", 2)
     assert 0.3 <= asked.seconds < 3  # a date has whole seconds, and the usual pause is none here
 
@@ -271,9 +257,7 @@ def test_a_long_wait_is_left_to_the_user(wire: str, tmp_path: Path, wish: Any) -
     assert asked.seconds < 5
 
 
-@pytest.mark.parametrize(
-    "wish", ["soon", "-5", "nan", "inf", "0", "1 2", "Wed, 99 Foo 2015 99:99:99 GMT", "٣"]
-)
+@pytest.mark.parametrize("wish", ["soon", "-5", "nan", "inf", "0", "1 2", "Wed, 99 Foo 2015 99:99:99 GMT", "٣"])
 def test_a_wish_that_makes_no_sense_is_the_usual_pause(tmp_path: Path, wish: str) -> None:
     header = {"Retry-After": wish.encode().decode("latin-1")}
     asked = ask([Status(429, headers=header), WHOLE], tmp_path)
@@ -508,9 +492,7 @@ def test_a_proxy_that_refuses_a_tunnel_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("proxy", ["gopher://127.0.0.1:1", "socks5://127.0.0.1:1"])
-def test_a_proxy_that_cannot_be_used_is_explained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
-) -> None:
+def test_a_proxy_that_cannot_be_used_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
     asked = ask_at("http://api.example.test/v1", tmp_path)
     assert asked.ending.exit_code == 4
@@ -588,9 +570,7 @@ def test_an_untrusted_certificate_is_not_accepted(wire: str, tmp_path: Path) -> 
 
 
 @needs_openssl
-def test_a_certificate_authority_of_ones_own_is_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_certificate_authority_of_ones_own_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ModelServer([WHOLE]) as server, tls_before(server, tmp_path) as (address, certificate):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         asked = ask_at(address, tmp_path)

@@ -250,9 +250,7 @@ class TestLayer:
         (home / "trusted-projects.json").write_text("{")
         layers = loaded(home, project)
         assert layers.config.model == "o4-mini"
-        assert layers.warnings[0].startswith(
-            f"{project}/.codex/config.toml is not read: {home}/trusted-projects.json"
-        )
+        assert layers.warnings[0].startswith(f"{project}/.codex/config.toml is not read: {home}/trusted-projects.json")
 
     def test_without_a_projects_file_the_list_is_not_even_read(self, home, tmp_path):
         (home / "trusted-projects.json").write_text("{")

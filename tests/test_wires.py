@@ -144,9 +144,7 @@ def test_one_that_is_broken_is_told_to_the_model(tmp_path: Path) -> None:
         (404, {"message": "Response with id 'r' not found.", "type": "NotFoundError"}),
     ],
 )
-def test_a_server_that_has_forgotten_is_told_everything(
-    tmp_path: Path, status: int, error: dict[str, str]
-) -> None:
+def test_a_server_that_has_forgotten_is_told_everything(tmp_path: Path, status: int, error: dict[str, str]) -> None:
     refused = Status(status, {"error": error})
     script: list[Step] = [Reply(Say("a")), refused, Reply(Say("b")), Reply(Say("c"))]
     audience, requests = run(tmp_path, script, "one", "two", "three")
@@ -230,8 +228,6 @@ def stream(*events: dict[str, Any]) -> Raw:
         ({"model": "gpt-4.1", "model_reasoning_effort": "low"}, {"effort": "low"}),
     ],
 )
-def test_reasoning_is_asked_of_models_that_take_it(
-    tmp_path: Path, configured: dict[str, str], sent: object
-) -> None:
+def test_reasoning_is_asked_of_models_that_take_it(tmp_path: Path, configured: dict[str, str], sent: object) -> None:
     _, requests = run(tmp_path, [Reply(Say("a"))], "go", **configured)
     assert requests[0].body.get("reasoning") == sent

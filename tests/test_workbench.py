@@ -16,6 +16,7 @@ import anyio
 import pytest
 
 from codex_host._plugins import Found, Plugins
+from codex_host._review import Review
 from codex_host._sandbox_choice import Choice
 from codex_host._workbench import OPEN, Workbench
 from codex_host.actions import (
@@ -131,10 +132,9 @@ class Bench:
         }
         self.workbench = Workbench(
             self.cwd,
-            found(policy, "approval_policy"),
+            Review(found(policy, "approval_policy"), self.audience.ask, self.audience.show),
             lambda: fence,
             self._sandbox,
-            self.audience.ask,
             self.audience.show,
             **settings,
         )
@@ -206,7 +206,7 @@ def test_approved_once_is_asked_again(tmp_path: Path) -> None:
     command = bench.sh("echo x >>ran")
     assert bench.perform(command, command) == Refused("user", "enough")
     assert (bench.cwd / "ran").read_text() == "x\n"
-    assert bench.workbench.grants == []
+    assert bench.workbench.review.grants == []
 
 
 def test_approved_for_the_session_is_in_the_next_context(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_approved_for_the_session_is_in_the_next_context(tmp_path: Path) -> None
     assert isinstance(bench.perform(command, command), Ran)
     assert (bench.cwd / "ran").read_text() == "x\nx\n"
     assert len(bench.audience.questions) == 1
-    assert bench.workbench.grants == [CommandGrant(command.argv, bench.cwd)]
+    assert bench.workbench.review.grants == [CommandGrant(command.argv, bench.cwd)]
     other = Exec(command.argv, tmp_path, 20.0)
     assert isinstance(bench.perform(other), Refused)  # another folder is another command
 
@@ -250,7 +250,7 @@ def test_run_never_opens_the_fence(tmp_path: Path, answer: Any, ran: bool) -> No
     outcome = bench.perform(bench.sh("touch ran"))
     assert (bench.cwd / "ran").exists() is ran
     assert len(bench.audience.questions) == 1
-    assert bench.workbench.policy.part.reviewed[0][1].sandboxed is False
+    assert bench.workbench.review.policy.part.reviewed[0][1].sandboxed is False
     if ran:
         assert (outcome.exit_code, outcome.sandboxed) == (0, False)
     else:
@@ -261,7 +261,7 @@ def test_a_grant_for_the_inside_does_not_stand_for_no_sandbox_at_all(tmp_path: P
     bench = Bench(tmp_path, Policy(ASK), Approve(Scope.SESSION))
     command = bench.sh("echo x >>ran")
     bench.perform(command)
-    bench.workbench.policy.part.verdict = Run("granted")
+    bench.workbench.review.policy.part.verdict = Run("granted")
     bench.choice = NOBODY
     assert isinstance(bench.perform(command), Refused)
     assert (bench.cwd / "ran").read_text() == "x\n"
@@ -288,9 +288,7 @@ def test_a_guarantee_that_lacks_is_named_and_nothing_runs(tmp_path: Path, lackin
     work = tmp_path / "work"
     fence = Fence((work,), (work,), hidden=(tmp_path / "home",))
     bench = Bench(tmp_path, Policy(Run("fine")), choice=Choice(found(Lacking(), name="lacking")), fence=fence)
-    with pytest.raises(
-        SandboxError, match=f"'lacking' cannot enforce what is asked of it here: {lacking.value}$"
-    ):
+    with pytest.raises(SandboxError, match=f"'lacking' cannot enforce what is asked of it here: {lacking.value}$"):
         bench.perform(bench.sh("touch ran"))
     assert list(bench.cwd.iterdir()) == []
 
@@ -387,21 +385,19 @@ def test_aborting_at_the_offer_ends_the_task(tmp_path: Path) -> None:
 def test_an_approval_of_the_outside_for_the_session_is_not_asked_again(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    bench = Bench(
-        tmp_path, Policy(Run("fine"), Ask("outside?")), Approve(Scope.SESSION), choice=real_sandbox()
-    )
+    bench = Bench(tmp_path, Policy(Run("fine"), Ask("outside?")), Approve(Scope.SESSION), choice=real_sandbox())
     command = bench.sh(f"echo x >>{outside}/file")
     bench.perform(command, command)
     assert (outside / "file").read_text() == "x\nx\n"
     assert len(bench.audience.questions) == 1
-    assert bench.workbench.grants == [CommandGrant(command.argv, bench.cwd, outside=True)]
+    assert bench.workbench.review.grants == [CommandGrant(command.argv, bench.cwd, outside=True)]
 
 
 def test_what_merely_fails_is_not_offered_outside(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Policy(Run("fine"), Ask("outside?")), Approve(), choice=real_sandbox())
     outcome = bench.perform(bench.sh("echo 'AssertionError: 1 != 2'; ls missing; exit 1"))
     assert (outcome.exit_code, outcome.denial, outcome.sandboxed) == (1, None, True)
-    assert bench.workbench.policy.part.denied == []
+    assert bench.workbench.review.policy.part.denied == []
 
 
 def test_a_backend_knows_better_what_it_stopped(tmp_path: Path) -> None:
@@ -437,7 +433,7 @@ def test_a_patch_inside_the_fence_is_applied(tmp_path: Path) -> None:
     outcome = bench.perform(patch_in(bench.cwd))
     assert isinstance(outcome, Patched)
     assert ((bench.cwd / "new").read_text(), (bench.cwd / "old").read_text()) == ("text\n", "b\n")
-    assert bench.workbench.policy.part.reviewed[0][1].writes == (bench.cwd / "new", bench.cwd / "old")
+    assert bench.workbench.review.policy.part.reviewed[0][1].writes == (bench.cwd / "new", bench.cwd / "old")
     (started,) = bench.audience.of(ActionStarted)
     assert [file.kind for file in started.files] == ["add", "update"]
 
@@ -476,10 +472,10 @@ def test_an_approved_patch_touches_exactly_its_files(tmp_path: Path) -> None:
     (question,) = bench.audience.questions
     assert isinstance(question, Approval)
     assert len(question.files) == 2
-    assert bench.workbench.grants == []
+    assert bench.workbench.review.grants == []
     refused = bench.perform(Patch((DeleteFile(outside / "old"),)))  # the approval was for that patch alone
     assert isinstance(refused, Refused)
-    bench.workbench.policy.part.verdict = Run("fine")
+    bench.workbench.review.policy.part.verdict = Run("fine")
     assert bench.perform(denied_write(bench, outside)).exit_code != 0
 
 
@@ -527,7 +523,7 @@ def test_a_command_that_is_really_a_patch_is_reviewed_as_one(tmp_path: Path) -> 
     toolset = Interpreting(lambda command: Patch((AddFile(command.cwd / "new", "x\n"),)))
     bench = Bench(tmp_path, Policy(Run("fine")), toolsets=(found(toolset, "toolset"),))
     assert isinstance(bench.perform(Exec(("mine",), bench.cwd)), Patched)
-    assert isinstance(bench.workbench.policy.part.reviewed[0][0], Patch)
+    assert isinstance(bench.workbench.review.policy.part.reviewed[0][0], Patch)
     assert isinstance(bench.perform(bench.sh("true")), Ran)
 
 
@@ -564,8 +560,8 @@ def test_an_outside_tool_is_reviewed_and_called(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Policy(ASK), Approve(Scope.SESSION), tools=searching(tool))
     assert bench.perform(Use("search", '{"q": 1}')) == Used(ToolResult("found"))
     assert tool.calls == [ToolCall("call_0", "search", '{"q": 1}')]
-    assert bench.workbench.grants == [ToolGrant("search")]
-    assert bench.workbench.policy.part.reviewed[0][1].sandboxed is False
+    assert bench.workbench.review.grants == [ToolGrant("search")]
+    assert bench.workbench.review.policy.part.reviewed[0][1].sandboxed is False
 
 
 @pytest.mark.parametrize("verdict", [REFUSE, ASK])
@@ -621,12 +617,12 @@ def test_a_question_is_taken_down_and_the_next_action_goes_on(tmp_path: Path) ->
     async def main() -> Outcome:
         nonlocal asked
         asked = anyio.Event()
-        bench.workbench.ask = forever
+        bench.workbench.review.ask = forever
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(bench.workbench.perform, "first", bench.sh("touch ran"))
             await asked.wait()
             tasks.cancel_scope.cancel()
-        bench.workbench.policy.part.verdict = Run("fine")
+        bench.workbench.review.policy.part.verdict = Run("fine")
         return await bench.workbench.perform("second", bench.sh("true"))
 
     asked: anyio.Event
@@ -674,9 +670,7 @@ def test_a_named_sandbox_that_does_not_work_is_exit_5(tmp_path: Path) -> None:
     assert not (tmp_path / "work/ran").exists()
 
 
-def test_no_sandbox_at_all_is_refused_with_nobody_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_sandbox_at_all_is_refused_with_nobody_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from codex_host import _sandbox_choice
 
     monkeypatch.setattr(_sandbox_choice, "SANDBOX_CANDIDATES", {sys.platform: ("broken",)})

@@ -110,9 +110,7 @@ class Check:
         if missing and name not in self._plugins.names("provider"):
             where = layer.where("model_providers", name)
             lacks = " and ".join(map(repr, missing))
-            self.wrong.append(
-                f"{where}: [model_providers.{name}] has no {lacks}, and no such provider is installed"
-            )
+            self.wrong.append(f"{where}: [model_providers.{name}] has no {lacks}, and no such provider is installed")
 
     def _plugin_tables(self, layer: Layer) -> None:
         names = {name for kind in HOOKS for name in self._plugins.names(kind)}
@@ -121,18 +119,12 @@ class Check:
                 near = nearest(name, names)
                 hint = f"; did you mean {near!r}?" if near else ""
                 where = layer.where("plugins", name)
-                self.notes.append(
-                    f"{where}: nothing reads [plugins.{name}], no part of that name is installed{hint}"
-                )
+                self.notes.append(f"{where}: nothing reads [plugins.{name}], no part of that name is installed{hint}")
 
 
 def _disabled(layer: Layer) -> list[str]:
     named = layer.values.get("disabled_plugins")
-    return (
-        [name for name in named if isinstance(name, str)]
-        if isinstance(named, list) and not layer.prefix
-        else []
-    )
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) and not layer.prefix else []
 
 
 def _tables(layer: Layer, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

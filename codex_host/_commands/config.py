@@ -62,9 +62,7 @@ def path() -> None:
 
 
 @command.command("check", help="Name every mistake in the settings; exit code 2.")
-@click.option(
-    "-C", "--cd", "cwd", metavar="DIR", help="The folder to work in, whose project may have settings."
-)
+@click.option("-C", "--cd", "cwd", metavar="DIR", help="The folder to work in, whose project may have settings.")
 def check(cwd: str | None) -> int:
     """Print one line for each finding, with its file and line."""
     home = codex_home(os.environ)
@@ -97,14 +95,10 @@ def edit() -> int:
         argv = shlex.split(editor)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not file.exists():
-            with open(
-                os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-            ) as new:
+            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as new:
                 new.write(HEAD)
     except ValueError as error:
-        raise UsageError(
-            f"VISUAL or EDITOR is {editor!r}, which cannot be read as a command: {error}"
-        ) from None
+        raise UsageError(f"VISUAL or EDITOR is {editor!r}, which cannot be read as a command: {error}") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be made: {error.strerror}") from None
     code = programs.run_attended([*argv, str(file)])
@@ -138,9 +132,7 @@ def trust(folder: str, remove: bool) -> None:
 @click.argument("key")
 @click.option("-p", "--profile", metavar="NAME", help="The profile of config.toml to use.")
 @click.option("-c", "--config", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a config value.")
-@click.option(
-    "-C", "--cd", "cwd", metavar="DIR", help="The folder to work in, whose project may have settings."
-)
+@click.option("-C", "--cd", "cwd", metavar="DIR", help="The folder to work in, whose project may have settings.")
 def explain(key: str, profile: str | None, assignments: Sequence[str], cwd: str | None) -> None:
     """KEY is a dotted path; a table is explained value by value."""
     keys = keys_of(key)
@@ -162,9 +154,7 @@ def _is_group(name: str) -> bool:
 
 def _explained(layers: Layers, keys: Sequence[str]) -> Iterator[str]:
     origins = layers.origins(*keys)
-    below = (
-        [name.split(".")[1] for name in BY_NAME if name.startswith(f"{keys[0]}.")] if len(keys) == 1 else []
-    )
+    below = [name.split(".")[1] for name in BY_NAME if name.startswith(f"{keys[0]}.")] if len(keys) == 1 else []
     tables = [origin.value for origin in origins if isinstance(origin.value, Mapping)]
     names = dict.fromkeys([*below, *(name for table in tables for name in table)])
     if not names:

@@ -1,4 +1,4 @@
-"""`codex debug landlock` and `codex debug seatbelt`: the original's words for `codex sandbox run` with a fixed backend."""
+"""`codex debug landlock|seatbelt`: the original's words for `codex sandbox run` with a fixed backend."""
 
 from __future__ import annotations
 

@@ -20,9 +20,7 @@ __all__ = ["command"]
 
 
 @click.command("models")
-@click.option(
-    "--provider", "name", metavar="NAME", help="The provider to ask, in place of the configured one."
-)
+@click.option("--provider", "name", metavar="NAME", help="The provider to ask, in place of the configured one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of lines.")
 @click.option("-p", "--profile", metavar="NAME", help="The profile of config.toml to use.")
 @click.option("-c", "--config", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a config value.")
@@ -38,9 +36,7 @@ def command(name: str | None, as_json: bool, profile: str | None, assignments: S
         click.echo(f"codex: {neutralise(warning)}", err=True)
     models = asyncio.run(_offered(layers))
     wanted = layers.config.model
-    configured = next(
-        (model for model in (wanted, f"{wanted}:latest") if model in models), None
-    )  # a tag left out
+    configured = next((model for model in (wanted, f"{wanted}:latest") if model in models), None)  # a tag left out
     if as_json:
         told = {"provider": layers.config.model_provider, "configured": configured, "models": models}
         click.echo(json.dumps(told))

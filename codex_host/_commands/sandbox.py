@@ -24,7 +24,7 @@ from codex_host.actions import Exec
 from codex_host.config import Config
 from codex_host.errors import CodexError, SandboxError
 from codex_host.parts import Launch
-from codex_host.permissions import resolve
+from codex_host.permissions import resolve, without_exposing
 
 __all__ = ["command", "run_command"]
 
@@ -88,7 +88,8 @@ async def _launch(
     stack: contextlib.AsyncExitStack, config: Config, command: Exec, temporary: TemporaryFolder
 ) -> Launch:
     """The command as the configured sandbox starts it. Raises SandboxError if there is none."""
-    fence = resolve(config.permissions, command.cwd, temporary.path(), [config.home])
+    granted = without_exposing(config.permissions, config.home)
+    fence = resolve(granted, command.cwd, temporary.path(), [config.home])
     env = child_environment(os.environ, fence, (), config.shell_environment_policy)
     if fence.open:
         return Launch(command.argv, env, command.cwd)

@@ -34,9 +34,7 @@ class HttpServer(ThreadingHTTPServer):
 
     request_queue_size = 128
 
-    def __init__(
-        self, port: int, respond: Callable[[Received], Sent], complain: Callable[[str], None]
-    ) -> None:
+    def __init__(self, port: int, respond: Callable[[Received], Sent], complain: Callable[[str], None]) -> None:
         self.respond = respond
         self._complain = complain
         self._running: dict[threading.Thread, socket.socket] = {}

@@ -49,9 +49,7 @@ def _check_pairs(items: Sequence[Any]) -> None:
         elif item.get("type") == "function_call_output":
             call_id = item.get("call_id")
             if call_id not in known:
-                raise Rejected(
-                    f"No tool call found for function call output with call_id {call_id}.", "input"
-                )
+                raise Rejected(f"No tool call found for function call output with call_id {call_id}.", "input")
             unanswered.pop(call_id, None)
     if unanswered:
         raise Rejected(f"No tool output found for function call {next(iter(unanswered))}.", "input")
@@ -69,9 +67,7 @@ def check_chat(body: Mapping[str, Any]) -> None:
         place = f"messages.[{number}].role"
         if message.get("role") == "tool":
             if message.get("tool_call_id") not in unanswered:
-                words = (
-                    "messages with role 'tool' must be a response to a preceding message with 'tool_calls'"
-                )
+                words = "messages with role 'tool' must be a response to a preceding message with 'tool_calls'"
                 raise Rejected(f"Invalid parameter: {words}.", place)
             del unanswered[message["tool_call_id"]]
             continue
@@ -86,9 +82,7 @@ def _check_answered(unanswered: Mapping[str, None], place: str) -> None:
     if unanswered:
         words = "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
         names = ", ".join(unanswered)
-        message = (
-            f"{words} 'tool_call_id'. The following tool_call_ids did not have response messages: {names}"
-        )
+        message = f"{words} 'tool_call_id'. The following tool_call_ids did not have response messages: {names}"
         raise Rejected(message, place)
 
 

@@ -62,9 +62,7 @@ def _spelled(record: str | Fault) -> str | Cut | Stall:
 class ResponsesStream:
     """One reply on the Responses wire."""
 
-    def __init__(
-        self, request: Received, reply: Reply, framing: Framing, new_id: NewId, remember: Remember
-    ) -> None:
+    def __init__(self, request: Received, reply: Reply, framing: Framing, new_id: NewId, remember: Remember) -> None:
         self._reply = reply
         self._framing = framing
         self._new_id = new_id

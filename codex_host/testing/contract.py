@@ -80,9 +80,7 @@ class Contract:
             definers = [base.__name__ for base in cls.__mro__ if test in base.__dict__]
             if len(definers) > 1:
                 owner = definers[-1]
-                raise TypeError(
-                    f"{cls.__name__} overrides {test} of {owner}; name it in `deviations` instead"
-                )
+                raise TypeError(f"{cls.__name__} overrides {test} of {owner}; name it in `deviations` instead")
         for test, reason in cls.deviations.items():
             if test.partition("[")[0] not in tests:
                 raise TypeError(f"`deviations` of {cls.__name__} names {test!r}, which is no contract test")

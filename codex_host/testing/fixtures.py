@@ -110,9 +110,7 @@ def run_codex(codex_home: Path, tmp_path: Path) -> RunCodex:
         timeout: float = 60.0,
     ) -> CodexRun:
         words = tuple(str(argument) for argument in arguments)
-        variables = {
-            name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None
-        }
+        variables = {name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None}
         done = subprocess.run(
             [program, *words],
             env=variables,

@@ -235,9 +235,7 @@ class FrontendContract(Contract):
 
     def test_nothing_is_shown_for_unknown_events(self) -> None:
         """Later versions add events; one that it does not know is ignored."""
-        returned, shown, _ = self.play(
-            Ending(EndingKind.ANSWERED, "done", 0), [_Unknown(), MessageDone("done")]
-        )
+        returned, shown, _ = self.play(Ending(EndingKind.ANSWERED, "done", 0), [_Unknown(), MessageDone("done")])
         assert returned.exit_code == 0
         assert _Unknown().text not in shown
 
@@ -287,9 +285,7 @@ def _terminal(patching: pytest.MonkeyPatch, typed: bytes) -> Iterator[Any]:
     reader = threading.Thread(target=read)
     reader.start()
     os.write(leader, typed)
-    streams = [
-        os.fdopen(os.dup(follower), mode, encoding="utf-8", errors="replace") for mode in ("r", "w", "w")
-    ]
+    streams = [os.fdopen(os.dup(follower), mode, encoding="utf-8", errors="replace") for mode in ("r", "w", "w")]
     os.close(follower)
     try:
         with patching.context() as patch:

@@ -173,9 +173,7 @@ class ModelServer:
     def _list_models(self) -> Status:
         if isinstance(self._models, Status):
             return self._models
-        models = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "script"} for name in self._models
-        ]
+        models = [{"id": name, "object": "model", "created": 0, "owned_by": "script"} for name in self._models]
         return Status(200, {"object": "list", "data": models})
 
     def _model_answer(self, request: Received, on_responses: bool) -> Sent:
@@ -211,9 +209,7 @@ class ModelServer:
 
     def _surprised(self, code: int, message: str) -> Status:
         self.unexpected.append(message)
-        return Status(
-            code, {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
-        )
+        return Status(code, {"error": {"message": message, "type": "server_error", "param": None, "code": None}})
 
     def _stream(self, request: Received, reply: Reply, on_responses: bool) -> Streamed:
         """A reply spelled for the wire that the request came on."""

@@ -44,7 +44,14 @@ from codex_host.testing.workbench import ScriptedWorkbench
 
 __all__ = ["ToolsetContract"]
 
-_SENSELESS = {"text": "ls -l", "list": "[]", "null": "null", "number": "1e999", "torn": '{"a": "b', "deep": "[" * 9999}
+_SENSELESS = {
+    "text": "ls -l",
+    "list": "[]",
+    "null": "null",
+    "number": "1e999",
+    "torn": '{"a": "b',
+    "deep": "[" * 9999,
+}
 _NOT_DONE = (Refused("user", "not now"), Refused("some-policy", "not now"), Failed("not now"))
 _DENIAL = Denial("/etc/passwd", "nothing outside the writable folders", "disk-full-write-access")
 _DIFF = FileDiff(Path("/work/a.txt"), "add", "+a\n")

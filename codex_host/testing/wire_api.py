@@ -192,9 +192,7 @@ class WireApiContract(Contract):
         assert "Because of rain." in str(error)
         assert str(status) in str(error)
 
-    @pytest.mark.parametrize(
-        "body", [b"", b"<html>Bad gateway</html>", b"\xff\xfe", b"[]", b'{"error": null}', b"7"]
-    )
+    @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"\xff\xfe", b"[]", b'{"error": null}', b"7"])
     def test_explains_any_body(self, wire: WireApi, body: bytes) -> None:
         """A proxy may answer anything; the error is still worded."""
         assert "502" in str(wire.explain(502, {}, body))

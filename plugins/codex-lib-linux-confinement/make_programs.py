@@ -155,9 +155,7 @@ def network_all(machine: str) -> Filter:
             program.refuse_low("socket", 0, family)
     program.refuse("socket", Arg(0, GT, LAST_FAMILY))
     for family in (socket.AF_INET, socket.AF_INET6):
-        program.refuse(
-            "socket", Arg(0, MASKED_EQ, LOW_HALF, family), Arg(1, MASKED_EQ, SOCKET_TYPE, socket.SOCK_RAW)
-        )
+        program.refuse("socket", Arg(0, MASKED_EQ, LOW_HALF, family), Arg(1, MASKED_EQ, SOCKET_TYPE, socket.SOCK_RAW))
     program.refuse_low("socket", 1, 10, mask=SOCKET_TYPE)  # SOCK_PACKET
     return program
 

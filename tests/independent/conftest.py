@@ -28,9 +28,7 @@ NO_PIP_NEWS = "--disable-pip-version-check"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "independent: talks to a server that others wrote, fetched for the test"
-    )
+    config.addinivalue_line("markers", "independent: talks to a server that others wrote, fetched for the test")
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
@@ -111,9 +109,7 @@ def aimock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         fetch(npm, "install", "--prefix", folder, *silent, AIMOCK)
 
     folder = cached("aimock", install)
-    calls = [
-        {"name": "shell", "arguments": json.dumps({"command": ["echo", word]})} for word in ("one", "two")
-    ]
+    calls = [{"name": "shell", "arguments": json.dumps({"command": ["echo", word]})} for word in ("one", "two")]
     fixtures = [
         {"match": {"hasToolResult": False}, "response": {"toolCalls": calls}},
         {"match": {"hasToolResult": True}, "response": {"content": "It echoes one and two, in this order."}},
@@ -145,9 +141,7 @@ def transformers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
     texts = (f"I look at the files.\n<tool_call>\n{call}\n</tool_call>", "There is one file, a.txt.")
     scripts = folder / "bin"
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "home")}
-    made = subprocess.run(
-        [scripts / "python", HERE / "tiny_model.py", model, *texts], capture_output=True, text=True
-    )
+    made = subprocess.run([scripts / "python", HERE / "tiny_model.py", model, *texts], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     port = free_port()
     command = [

@@ -68,8 +68,6 @@ def outputs(body: Any) -> list[str]:
     """What the tools answered, by the order of their calls; `body` is as aimock sees it, in chat's form."""
     messages = body["messages"]
     calls = [call["id"] for message in messages for call in message.get("tool_calls") or ()]
-    answers = {
-        message["tool_call_id"]: message["content"] for message in messages if message["role"] == "tool"
-    }
+    answers = {message["tool_call_id"]: message["content"] for message in messages if message["role"] == "tool"}
     assert list(answers) == calls
     return [json.loads(answers[call])["output"].strip() for call in calls]

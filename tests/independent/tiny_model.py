@@ -54,9 +54,7 @@ def main(folder: str, *texts: str) -> None:
     tokens = dict.fromkeys(token for chain in chains for token in chain)
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in tokens if token != END])
     tokenizer.add_special_tokens([AddedToken(END, normalized=False, special=True)])
-    whole = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=END, pad_token=END, chat_template=TEMPLATE
-    )
+    whole = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END, chat_template=TEMPLATE)
     whole.save_pretrained(folder)
 
     count = (len(whole) + 15) // 16 * 16

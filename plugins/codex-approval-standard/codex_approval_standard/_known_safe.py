@@ -137,9 +137,7 @@ _BRANCH_SHOWS = _words(
     "-a --all -r --remotes -v -vv --verbose -i --ignore-case --show-current "
     "--color --no-color --column --no-column --no-abbrev"
 )
-_BRANCH_VALUES = _words(
-    "--contains --no-contains --merged --no-merged --points-at --sort --format --color --abbrev"
-)
+_BRANCH_VALUES = _words("--contains --no-contains --merged --no-merged --points-at --sort --format --color --abbrev")
 
 
 def _git_branch(arguments: Sequence[str]) -> str | None:

@@ -33,9 +33,7 @@ def codex_command(name: str) -> click.Command | None:
         "why",
         params=[
             click.Argument(["command"], nargs=-1, metavar="[--] [COMMAND]..."),
-            click.Option(
-                ["-c", "--script"], metavar="TEXT", help="Take this script, as `bash -lc` would run it."
-            ),
+            click.Option(["-c", "--script"], metavar="TEXT", help="Take this script, as `bash -lc` would run it."),
             click.Option(["--policy"], metavar="NAME", help="Ask this policy instead of the configured one."),
         ],
         callback=click.pass_obj(_why),

@@ -24,9 +24,7 @@ def session(request, tmp_path):
         audience = Watching(*answers)
         script = [*(Reply(call) for call in calls), Reply(Say("Done."))]
         with ModelServer(script) as server:
-            host = make_host(
-                tmp_path, server.base_url, wire=request.param, approval_policy=policy, **settings
-            )
+            host = make_host(tmp_path, server.base_url, wire=request.param, approval_policy=policy, **settings)
             (ending,) = play(host, audience, "go")
             told = [output for received in server.requests for output in received.tool_outputs.values()]
         audience.told, audience.ending = "\n".join(map(str, told)), ending
@@ -124,9 +122,7 @@ def test_never_refuses_the_patch_and_tells_the_model(session, tmp_path):
 
 @pytest.mark.parametrize("policy", ["on-failure", "never"])
 def test_what_may_be_written_is_not_asked_for(session, tmp_path, policy):
-    seen = session(
-        policy, [patch(), shell(*TOUCH)], sandbox_permissions=["disk-full-read-access", "disk-write-cwd"]
-    )
+    seen = session(policy, [patch(), shell(*TOUCH)], sandbox_permissions=["disk-full-read-access", "disk-write-cwd"])
     assert seen.questions == []
     assert (tmp_path / "work/new.txt").exists()
     assert (tmp_path / "work/touched").exists()

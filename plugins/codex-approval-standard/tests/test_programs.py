@@ -30,12 +30,8 @@ def place(tmp_path_factory):
         (work / name).write_text("one\ntwo\n")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
-        subprocess.run(
-            [*git, *command], cwd=work, check=True, env={"PATH": os.environ["PATH"], "HOME": str(folder)}
-        )
-    plain = subprocess.run(
-        ["git", "cat-file", "commit", "HEAD"], cwd=work, check=True, capture_output=True
-    ).stdout
+        subprocess.run([*git, *command], cwd=work, check=True, env={"PATH": os.environ["PATH"], "HOME": str(folder)})
+    plain = subprocess.run(["git", "cat-file", "commit", "HEAD"], cwd=work, check=True, capture_output=True).stdout
     signed = plain.replace(
         b"\n\n", b"\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n a\n -----END PGP SIGNATURE-----\n\n", 1
     )
@@ -86,10 +82,7 @@ GIT = {
     for verb in ("status", "log", "diff", "show", "branch")
 }
 HELP = {
-    **{
-        (name,): [[name, "--help"]]
-        for name in ("cat", "grep", "head", "ls", "tail", "wc", "find", "rg", "sed")
-    },
+    **{(name,): [[name, "--help"]] for name in ("cat", "grep", "head", "ls", "tail", "wc", "find", "rg", "sed")},
     ("which",): [["which", "-h"]],
     **{("git", verb): helps for verb, helps in GIT.items()},
 }
@@ -98,9 +91,7 @@ EXTRA = {
         "git",
         "log",
     ): "--remerge-diff --diff-merges=remerge --show-signature --ext-diff --output --format --pretty",
-    (
-        "find",
-    ): "-exec -execdir -ok -okdir -delete -fls -fprint -fprint0 -fprintf -files0-from -printf -newerXY",
+    ("find",): "-exec -execdir -ok -okdir -delete -fls -fprint -fprint0 -fprintf -files0-from -printf -newerXY",
 }
 
 
@@ -122,9 +113,7 @@ def variants(option: str):
 def test_no_option_of_a_safe_command_does_harm(place, program):
     if not shutil.which(program[0]):
         pytest.skip(f"there is no {program[0]}")
-    names = {name for command in HELP[program] for name in options(*command)} | set(
-        EXTRA.get(program, "").split()
-    )
+    names = {name for command in HELP[program] for name in options(*command)} | set(EXTRA.get(program, "").split())
     argvs = [(*program, *variant) for name in sorted(names) for variant in variants(name)]
     safe = [argv for argv in argvs if objection(argv) is None]
     found = {argv: done for argv in safe if (done := harm(place, argv))}

@@ -369,9 +369,7 @@ def test_bash_agrees_at_length(flag):
 
 @needs_bash
 @pytest.mark.parametrize("flag", ["-c", "-lc", "sh"])
-@pytest.mark.parametrize(
-    "script", [*(script for script, _ in PLAIN), *(script for script, _ in SAFE)], ids=short
-)
+@pytest.mark.parametrize("script", [*(script for script, _ in PLAIN), *(script for script, _ in SAFE)], ids=short)
 def test_bash_agrees_about_what_is_plain(script, flag):
     foreseen = Counter(command.argv for command in read(script))
     with recording_shell() as shell:

@@ -53,9 +53,7 @@ def test_any_policy_can_be_asked(run_codex, policy, verdict, rule):
 
 
 def test_the_configuration_counts(run_codex, codex_home):
-    (codex_home / "config.toml").write_text(
-        'approval_policy = "never"\nsandbox_mode = "danger-full-access"\n'
-    )
+    (codex_home / "config.toml").write_text('approval_policy = "never"\nsandbox_mode = "danger-full-access"\n')
     rows = said(run_codex("approvals", "why", "make"))
     assert rows["policy"][0].startswith("never")
     assert rows["granted"][0].endswith("(no sandbox)")
@@ -66,8 +64,6 @@ def test_control_characters_are_spelled_out(run_codex):
     assert "\x1b" not in run_codex("approvals", "why", "--", "ls", "\x1b[31m").assert_success().stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("--script", "ls", "ls"), ("--policy", "no-such", "ls"), ("--nope", "ls")]
-)
+@pytest.mark.parametrize("arguments", [(), ("--script", "ls", "ls"), ("--policy", "no-such", "ls"), ("--nope", "ls")])
 def test_wrong_use_is_explained(run_codex, arguments):
     run_codex("approvals", "why", *arguments).assert_exit(2)

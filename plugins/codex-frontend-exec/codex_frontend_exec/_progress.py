@@ -6,19 +6,7 @@ import os
 from typing import TextIO
 
 from codex_frontend_exec._live import LiveText
-from codex_host.actions import (
-    Action,
-    Exec,
-    Failed,
-    FileDiff,
-    Outcome,
-    Patch,
-    Patched,
-    Ran,
-    Refused,
-    Use,
-    Used,
-)
+from codex_host.actions import Action, Exec, Failed, FileDiff, Outcome, Patch, Patched, Ran, Refused, Use, Used
 from codex_host.events import (
     ActionEnded,
     ActionStarted,

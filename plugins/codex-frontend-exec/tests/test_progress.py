@@ -65,10 +65,7 @@ def test_reasoning_and_message_that_are_complete_only_at_the_end():
 
 
 def test_what_comes_between_begins_a_line():
-    assert (
-        shown(MessageDelta("One"), Notice("wait"), MessageDelta(" two."))
-        == "codex: One\nnote: wait\ncodex:  two."
-    )
+    assert shown(MessageDelta("One"), Notice("wait"), MessageDelta(" two.")) == "codex: One\nnote: wait\ncodex:  two."
 
 
 def test_void_text_is_marked_and_told_again():

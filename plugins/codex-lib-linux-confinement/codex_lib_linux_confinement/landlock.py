@@ -48,9 +48,7 @@ def _reason(number: int | None, release: str) -> str:
             "landlock is compiled into this kernel but was not enabled at boot: "
             "add landlock to the list after lsm= on the kernel's command line"
         )
-    first, second = (
-        int("0" + "".join(filter(str.isdigit, part))) for part in (release + ".0").split(".")[:2]
-    )
+    first, second = (int("0" + "".join(filter(str.isdigit, part))) for part in (release + ".0").split(".")[:2])
     if (first, second) < (5, 13):
         return f"this kernel has no landlock (needs Linux 5.13; here {release})"
     return (

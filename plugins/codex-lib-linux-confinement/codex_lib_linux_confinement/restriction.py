@@ -46,9 +46,7 @@ class Restriction:
             for program in self._programs:
                 program.load()
         except OSError as error:
-            raise SandboxError(
-                f"the command was not run: {error.filename} failed: {error.strerror}"
-            ) from None
+            raise SandboxError(f"the command was not run: {error.filename} failed: {error.strerror}") from None
 
     def close(self) -> None:
         """Let go of the ruleset; a thread that has applied it stays restricted."""

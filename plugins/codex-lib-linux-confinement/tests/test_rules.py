@@ -63,9 +63,7 @@ def test_hiding_gives_rights_to_the_neighbours(tree):
 
 
 def test_a_readable_folder_in_a_hidden_one_stays_hidden(tree):
-    fence = Fence(
-        readable=(tree / "home" / "config",), writable=(tree / "home" / "config",), hidden=(tree / "home",)
-    )
+    fence = Fence(readable=(tree / "home" / "config",), writable=(tree / "home" / "config",), hidden=(tree / "home",))
     assert not [path for path in rules(fence) if path.startswith(str(tree))]
 
 
@@ -85,9 +83,7 @@ def test_writable_folders_make_no_devices():
     assert not WRITE & (MAKE_DEVICES | IOCTL_DEV | RESOLVE_UNIX)
 
 
-@pytest.mark.parametrize(
-    ("abi", "bits"), [(1, 13), (2, 14), (3, 15), (4, 15), (5, 16), (8, 16), (9, 17), (10, 17)]
-)
+@pytest.mark.parametrize(("abi", "bits"), [(1, 13), (2, 14), (3, 15), (4, 15), (5, 16), (8, 16), (9, 17), (10, 17)])
 def test_no_right_is_handled_that_the_kernel_does_not_know(abi, bits):
     confined = handled_file_rights(Fence(readable=None, writable=()), abi)
     assert confined == (1 << bits) - 1

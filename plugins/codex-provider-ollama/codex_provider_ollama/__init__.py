@@ -24,9 +24,7 @@ def codex_provider(name: str, config: Config) -> Provider | None:
         return None
     num_ctx = config.plugin("ollama").get("num_ctx")
     if num_ctx is not None and (not isinstance(num_ctx, int) or isinstance(num_ctx, bool) or num_ctx < 0):
-        raise ConfigError(
-            f"[plugins.ollama] num_ctx: expected a whole number that is not negative, got {num_ctx!r}"
-        )
+        raise ConfigError(f"[plugins.ollama] num_ctx: expected a whole number that is not negative, got {num_ctx!r}")
     return OllamaProvider(
         name="Ollama", base_url=base_url(os.environ.get("OLLAMA_HOST", "")), wire_api="chat", num_ctx=num_ctx
     )

@@ -27,9 +27,7 @@ def base_url(variable: str) -> str:
         scheme, rest = "http", text
     ports = {"http": "80" if separator else "11434", "https": "443"}
     if scheme not in ports:
-        raise ConfigError(
-            f"the environment variable OLLAMA_HOST is {text!r}; expected host:port, http:// or https://"
-        )
+        raise ConfigError(f"the environment variable OLLAMA_HOST is {text!r}; expected host:port, http:// or https://")
     place, _, path = rest.partition("/")
     host, port = _split(place, ports[scheme])
     host = _connectable(host)

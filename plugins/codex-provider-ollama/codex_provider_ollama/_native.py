@@ -20,9 +20,7 @@ def as_chat(body: Mapping[str, Any]) -> dict[str, Any]:
     `truncate` and `shift` tell servers that know them to refuse what does not fit instead of cutting it.
     """
     names = {
-        call["id"]: call["function"]["name"]
-        for message in body["messages"]
-        for call in message.get("tool_calls") or ()
+        call["id"]: call["function"]["name"] for message in body["messages"] for call in message.get("tool_calls") or ()
     }
     chat: dict[str, Any] = {"model": body["model"], "stream": True, "truncate": False, "shift": False}
     chat["messages"] = [_message(message, names) for message in body["messages"]]
@@ -93,9 +91,7 @@ class _Reply:
             "object": "chat.completion.chunk",
             "model": data.get("model"),
         }
-        chunk["choices"] = [
-            {"index": 0, "delta": self._delta(data.get("message") or {}), "finish_reason": None}
-        ]
+        chunk["choices"] = [{"index": 0, "delta": self._delta(data.get("message") or {}), "finish_reason": None}]
         if not data.get("done"):
             return _event(chunk)
         reason = data.get("done_reason") or "stop"

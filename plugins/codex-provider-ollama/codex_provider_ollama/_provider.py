@@ -105,9 +105,7 @@ class _Server:
         if status == 404 and isinstance(error, str) and "not found" in error:
             raise ModelError(await self._missing(model), kind="request")
         if status >= 500:
-            raise ModelError(
-                f"Ollama answered {status} when asked about {model}: {error or 'it gave no reason'}"
-            )
+            raise ModelError(f"Ollama answered {status} when asked about {model}: {error or 'it gave no reason'}")
         if status != 200 or not {"model_info", "details", "modelfile"} & shown.keys():
             return None
         _, running = await self._asked("GET", "/api/ps")
@@ -119,9 +117,7 @@ class _Server:
         names = ", ".join(sorted(str(entry.get("name")) for entry in _models(tags))) or "none"
         return f"Ollama at {self.address} has no model {model!r}; get it with `ollama pull {model}`; it has: {names}"
 
-    async def _asked(
-        self, method: str, path: str, data: Mapping[str, Any] | None = None
-    ) -> tuple[int, dict[str, Any]]:
+    async def _asked(self, method: str, path: str, data: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         """The status and the object of an answer; an empty one if it has none."""
         async with self.request(method, path, data) as reply:
             body = await _whole(reply)
@@ -149,9 +145,7 @@ def _told_how_to_start() -> Iterator[None]:
     except ModelError as error:
         if error.kind != "network":
             raise
-        raise ModelError(
-            f"{error}; start Ollama with `ollama serve`, or open its app", kind="network"
-        ) from error
+        raise ModelError(f"{error}; start Ollama with `ollama serve`, or open its app", kind="network") from error
 
 
 def _too_long(status: int, body: bytes) -> bool:

@@ -107,9 +107,7 @@ class FakeOllama:
         if tokens(prompt) > size - 1:
             if self.modern and body.get("truncate") is False:
                 over = tokens(prompt) - size
-                return json_answer(
-                    {"error": f"prompt too long; exceeded max context length by {over} tokens"}, 400
-                )
+                return json_answer({"error": f"prompt too long; exceeded max context length by {over} tokens"}, 400)
             messages = cut(body, messages, size)
         prompt = rendered(body, messages)[-size * 4 :]  # and what is still too long loses its beginning
         if self.calls:
@@ -146,9 +144,7 @@ def ndjson(name, text, calls, count):
         return json.dumps({"model": name, "created_at": "2026-01-01T00:00:00Z", **data}) + "\n"
 
     lines = [line(message={"role": "assistant", "content": "", "thinking": "Hm."}, done=False)]
-    lines += [
-        line(message={"role": "assistant", "content": piece}, done=False) for piece in (text[:2], text[2:])
-    ]
+    lines += [line(message={"role": "assistant", "content": piece}, done=False) for piece in (text[:2], text[2:])]
     for tool, arguments in calls:
         call = {"function": {"name": tool, "arguments": arguments}}  # without an id, as older servers
         lines.append(line(message={"role": "assistant", "content": "", "tool_calls": [call]}, done=False))

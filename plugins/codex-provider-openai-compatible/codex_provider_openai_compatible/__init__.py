@@ -22,9 +22,7 @@ PROVIDERS = {
         "https://openrouter.ai/settings/keys",
     ),
     "gemini": _chat("Gemini", GEMINI, "GEMINI_API_KEY", "https://aistudio.google.com/apikey"),
-    "mistral": _chat(
-        "Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "https://console.mistral.ai/api-keys"
-    ),
+    "mistral": _chat("Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "https://console.mistral.ai/api-keys"),
     "deepseek": _chat(
         "DeepSeek", "https://api.deepseek.com", "DEEPSEEK_API_KEY", "https://platform.deepseek.com/api_keys"
     ),

@@ -76,6 +76,4 @@ def _path(cassette: str, home: Path) -> Path:
     try:
         return home / Path(cassette).expanduser()
     except RuntimeError:
-        raise ConfigError(
-            f"[plugins.replay] cassette: {cassette!r} names no home folder; give a whole path"
-        ) from None
+        raise ConfigError(f"[plugins.replay] cassette: {cassette!r} names no home folder; give a whole path") from None

@@ -71,9 +71,7 @@ class _Line:
     def wire_api(self) -> str:
         """What the header says of the wire."""
         if self.data.get("type") != "cassette":
-            self._bad(
-                'the first line has to be the header, {"type": "cassette", "version": 1, "wire_api": ...}'
-            )
+            self._bad('the first line has to be the header, {"type": "cassette", "version": 1, "wire_api": ...}')
         version = self.data.get("version")
         if version != VERSION or isinstance(version, bool):
             self._bad(

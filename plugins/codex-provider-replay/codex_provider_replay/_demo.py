@@ -61,9 +61,7 @@ def _session(type_words: Callable[..., int], folder: Path, *, committed: bool) -
     if code == INTERRUPTED:
         return code
     if code != 0:  # why, it has said itself
-        raise SandboxError(
-            "the demo goes no further: without a sandbox nothing would hold the model's commands back"
-        )
+        raise SandboxError("the demo goes no further: without a sandbox nothing would hold the model's commands back")
     outside_git = () if committed else ("--skip-git-repo-check",)
     code = type_words("exec", "--full-auto", *outside_git, PROMPT)
     if code != 0:

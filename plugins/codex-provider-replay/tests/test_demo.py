@@ -141,17 +141,13 @@ def test_works_from_any_folder(place):
     assert CHECKED in run(place, "demo", cwd="/").stdout
     gone = place / "gone"
     script = f'mkdir "{gone}" && cd "{gone}" && rmdir "{gone}" && exec "{CODEX}" demo'
-    ended = subprocess.run(
-        ["sh", "-c", script], env=environment(place), capture_output=True, text=True, timeout=60
-    )
+    ended = subprocess.run(["sh", "-c", script], env=environment(place), capture_output=True, text=True, timeout=60)
     assert CHECKED in ended.stdout, ended.stderr
 
 
 def test_works_with_standard_output_closed(place):
     script = f'exec "{CODEX}" demo >&-'
-    ended = subprocess.run(
-        ["sh", "-c", script], env=environment(place), stderr=subprocess.PIPE, text=True, timeout=60
-    )
+    ended = subprocess.run(["sh", "-c", script], env=environment(place), stderr=subprocess.PIPE, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
     assert left(place) == []
 
@@ -196,8 +192,7 @@ def test_under_a_terminal(place):
     text = seen.decode()
     assert CHECKED in text
     order = [
-        text.find(words)
-        for words in ("This plays", "\x1b[", "Looking for ourselves", "\nOK", "Checked:", "Removed")
+        text.find(words) for words in ("This plays", "\x1b[", "Looking for ourselves", "\nOK", "Checked:", "Removed")
     ]
     assert -1 not in order
     assert order[0] < order[1] < order[2] < text.rfind("OK") < order[4] < order[5]
@@ -228,9 +223,7 @@ def test_a_signal_ends_it_and_leaves_nothing(place, number):
 
 
 def test_goes_no_further_without_a_sandbox(place):
-    entries = (
-        place / "first/codex_sandbox_linux-9.dist-info/entry_points.txt"
-    )  # stands before the installed one
+    entries = place / "first/codex_sandbox_linux-9.dist-info/entry_points.txt"  # stands before the installed one
     entries.parent.mkdir(parents=True)
     entries.write_text("[codex_host.v1.sandbox]\nother = nothing\n")
     ended = run(place, "demo", PYTHONPATH=str(place / "first"), code=5)
@@ -338,9 +331,7 @@ def test_exec_says_what_is_wrong_with_a_cassette(place):
     assert "run.jsonl, line 2: no JSON" in broken
     short = exec_replay(place, f"{header}\n{exchanges[0]}\n", 4).stderr
     assert "run.jsonl is at its end: all 1 exchanges are played" in short
-    other = exec_replay(
-        place, "\n".join([header, exchanges[0].replace('"/responses"', '"/models"')]), 4
-    ).stderr
+    other = exec_replay(place, "\n".join([header, exchanges[0].replace('"/responses"', '"/models"')]), 4).stderr
     assert "line 2: it answers POST /models, and the run asks POST /responses" in other
 
 

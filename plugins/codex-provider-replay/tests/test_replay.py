@@ -108,9 +108,7 @@ def test_a_reply_that_is_left_early_is_no_matter(tmp_path):
 
 
 def test_an_absolute_path_and_the_wire_of_the_settings(tmp_path):
-    config = Config(
-        home=tmp_path / "home", plugins={"replay": {"cassette": str(tmp_path / "x"), "wire_api": "chat"}}
-    )
+    config = Config(home=tmp_path / "home", plugins={"replay": {"cassette": str(tmp_path / "x"), "wire_api": "chat"}})
     replay = codex_provider_replay.codex_provider("replay", config)
     assert replay.cassette == tmp_path / "x"
     assert replay.wire_api == "chat"
@@ -199,8 +197,6 @@ def test_another_request_than_the_recorded_one(tmp_path):
 def test_more_requests_than_were_recorded(tmp_path):
     replay = provider(tmp_path, HEADER, GOOD)
     asked(replay)
-    with pytest.raises(
-        ModelError, match=r"at its end: all 1 exchanges are played, .* record it anew"
-    ) as caught:
+    with pytest.raises(ModelError, match=r"at its end: all 1 exchanges are played, .* record it anew") as caught:
         asked(replay)
     assert caught.value.retry is None

@@ -206,9 +206,7 @@ def _python_for(user: int | None) -> str:
     if user is None:
         return sys.executable
     for candidate in (os.path.realpath(sys.executable), "/usr/bin/python3"):
-        if os.path.exists(candidate) and all(
-            folder.stat().st_mode & 0o001 for folder in Path(candidate).parents
-        ):
+        if os.path.exists(candidate) and all(folder.stat().st_mode & 0o001 for folder in Path(candidate).parents):
             return candidate
     pytest.skip("no Python that an ordinary user may run")
 

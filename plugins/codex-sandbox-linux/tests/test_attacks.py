@@ -259,9 +259,7 @@ def test_raw_network_even_with_all_network(own_laboratory, name):
     is_refused(own_laboratory, RAW_NETWORK[name], replace(own_laboratory.fence, network=Network.ALL))
 
 
-@pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="only x86_64 has a second way to make system calls"
-)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86_64 has a second way to make system calls")
 def test_system_calls_of_another_architecture(own_laboratory):
     is_refused(own_laboratory, FOREIGN, own_laboratory.fence)
 
@@ -301,10 +299,7 @@ def test_a_folder_replaced_by_a_link_opens_nothing(own_laboratory):
     root = upper / "root"
     root.mkdir(parents=True)
     fence = replace(own_laboratory.fence, writable=(own_laboratory.work, root))
-    assert (
-        own_laboratory.shell(f"mv {upper} {upper}.old; ln -s {own_laboratory.outside} {upper}", fence).code
-        == 0
-    )
+    assert own_laboratory.shell(f"mv {upper} {upper}.old; ln -s {own_laboratory.outside} {upper}", fence).code == 0
     (own_laboratory.outside / "root").mkdir()
     result = own_laboratory.attack("open(OUTSIDE + '/root/new', 'w')", fence)
     assert result.refused

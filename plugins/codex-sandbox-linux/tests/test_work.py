@@ -111,9 +111,7 @@ def test_no_writing_at_all(laboratory):
 def test_writing_everywhere(laboratory):
     """All but the hidden may be read and written, and moved from folder to folder."""
     fence = replace(laboratory.fence, writable=None)
-    result = laboratory.shell(
-        f"cd {laboratory.outside}; mv victim folder/; echo x > new; cat new folder/victim", fence
-    )
+    result = laboratory.shell(f"cd {laboratory.outside}; mv victim folder/; echo x > new; cat new folder/victim", fence)
     assert result.code == 0, result
     for attack in ("open(HIDDEN + '/victim')", "os.rename(HIDDEN + '/victim', WORK + '/moved')"):
         assert laboratory.attack(attack, fence).refused

@@ -134,9 +134,7 @@ def put(folder, date, number):
     path.write_text(json.dumps(first) + "\nno json at all\n")
 
 
-@pytest.mark.parametrize(
-    "first", [b"", b"\n", b"no json\n", b'{"type":"TaskBegan","task_id":"1","time":1}\n']
-)
+@pytest.mark.parametrize("first", [b"", b"\n", b"no json\n", b'{"type":"TaskBegan","task_id":"1","time":1}\n'])
 def test_files_that_do_not_begin_as_a_session_are_not_listed(store, folder, first):
     write(store, "one")
     store.open("two").close()

@@ -131,15 +131,11 @@ class _Reader:
                 context.append(sought)
             self._at += 1
         if start == self._at and not first:
-            raise _wrong(
-                start, f"{_shown(line)}: a hunk's line begins with ' ', '+' or '-', a new hunk with '@@'"
-            )
+            raise _wrong(start, f"{_shown(line)}: a hunk's line begins with ' ', '+' or '-', a new hunk with '@@'")
         old, new = self._body()
         at_end = (line := self._line()) is not None and line.strip() == _END_OF_FILE
         if not old and not new:
-            raise _wrong(
-                self._at, f"{_shown(line)}: a line that begins with ' ', '+' or '-' is expected here"
-            )
+            raise _wrong(self._at, f"{_shown(line)}: a line that begins with ' ', '+' or '-' is expected here")
         self._at += at_end
         return Hunk(tuple(old), tuple(new), tuple(context), at_end)
 
@@ -158,9 +154,7 @@ class _Reader:
                 new.append(text)
             empty = empty + 1 if mark in ("", "\r") else 0
             self._at += 1
-        if (
-            empty and len(old) == empty
-        ):  # nothing but additions: the empty lines after them are a gap in the patch
+        if empty and len(old) == empty:  # nothing but additions: the empty lines after them are a gap in the patch
             old, new = [], new[:-empty]
         return old, new
 

@@ -28,9 +28,7 @@ PATCH = """\
 
 def run(cwd: Path, *words: str, stdin: bytes | int = b"", **env: str) -> subprocess.CompletedProcess[str]:
     how = {"stdin": stdin} if isinstance(stdin, int) else {"input": stdin}
-    done = subprocess.run(
-        [PROGRAM, *words], cwd=cwd, env={**os.environ, **env}, capture_output=True, timeout=30, **how
-    )
+    done = subprocess.run([PROGRAM, *words], cwd=cwd, env={**os.environ, **env}, capture_output=True, timeout=30, **how)
     return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

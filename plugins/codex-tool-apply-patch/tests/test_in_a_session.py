@@ -88,9 +88,7 @@ def test_the_tool_sums_up_and_explains_what_does_not_fit(work, tmp_path, wire):
     (work / "a").write_text("one\ntwo\nthree\n")
     fits = "*** Begin Patch\n*** Update File: a\n@@\n one\n-two\n+TWO\n*** End Patch"
     misfit = fits.replace("-two", "-tow")
-    (answer, wrong), _ = told(
-        tmp_path, wire, *[Call("apply_patch", {"input": text}) for text in (fits, misfit)]
-    )
+    (answer, wrong), _ = told(tmp_path, wire, *[Call("apply_patch", {"input": text}) for text in (fits, misfit)])
     assert answer == "Success. Updated the following files:\nM a"
     assert wrong.startswith("error: ")
     assert "tow" in wrong
@@ -103,9 +101,7 @@ def test_nothing_outside_the_fence_is_written(work, tmp_path, wire):
     outside.mkdir()
     (work / "link").symlink_to(outside)
     paths = ["../outside/a", "link/a", str(outside / "a"), "sub/../../outside/a"]
-    answers, audience = told(
-        tmp_path, wire, *[Call("apply_patch", {"input": adding(path)}) for path in paths]
-    )
+    answers, audience = told(tmp_path, wire, *[Call("apply_patch", {"input": adding(path)}) for path in paths])
     assert all("disk-write-folder=" in answer for answer in answers), answers
     assert list(outside.iterdir()) == []
     assert all(isinstance(event.outcome, (Failed, Refused)) for event in audience.of(ActionEnded))

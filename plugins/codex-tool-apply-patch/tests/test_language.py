@@ -73,9 +73,7 @@ def test_a_gap_after_additions_is_no_context():
 
 def test_a_pure_rename():
     assert changes("*** Update File: a", "*** Move to: b") == (UpdateFile(CWD / "a", (), CWD / "b"),)
-    assert changes("*** Update File: a", "*** Move to: b", "", "*** Delete File: c")[1:] == (
-        DeleteFile(CWD / "c"),
-    )
+    assert changes("*** Update File: a", "*** Move to: b", "", "*** Delete File: c")[1:] == (DeleteFile(CWD / "c"),)
 
 
 def test_an_empty_patch_is_left_to_the_host():

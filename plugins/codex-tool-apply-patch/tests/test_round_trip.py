@@ -37,9 +37,7 @@ def patch_of(name: str, old: list[str], new: list[str]) -> str:
 
 
 def first_at(lines: list[str], sought: list[str], start: int) -> int:
-    return next(
-        place for place in range(start, len(lines) + 1) if lines[place : place + len(sought)] == sought
-    )
+    return next(place for place in range(start, len(lines) + 1) if lines[place : place + len(sought)] == sought)
 
 
 _any_line = st.text(st.characters(blacklist_characters="\n\r\0", blacklist_categories=["Cs"]), max_size=6)

@@ -86,9 +86,7 @@ class Sessions:
     def check(self) -> None:
         """Raises ToolError if one more would be too many."""
         if len(self._running) >= MOST_RUNNING:
-            raise ToolError(
-                f"{MOST_RUNNING} commands are running, among them {min(self._running)}; end one first"
-            )
+            raise ToolError(f"{MOST_RUNNING} commands are running, among them {min(self._running)}; end one first")
 
     def find(self, name: Any) -> tuple[int, RunningCommand]:
         """The command that a model means, with its number. Raises ToolError if there is none."""
@@ -110,9 +108,7 @@ class Sessions:
                 del self._running[number]
                 return self.told(outcome, output)
 
-    def told(
-        self, outcome: Ran | Patched | Used | Refused | Failed, output: Output | None = None
-    ) -> ToolResult:
+    def told(self, outcome: Ran | Patched | Used | Refused | Failed, output: Output | None = None) -> ToolResult:
         """What the model reads of a command that is over."""
         if isinstance(outcome, Ran) and output is not None:
             outcome = replace(outcome, output=output)

@@ -64,9 +64,7 @@ class Session:
         script = [step(number, call) for number, call in enumerate(calls)]
         with ModelServer([*script, Reply(Say("Done."))]) as server:
             home = {"HOME": str(self.folder)}  # no login scripts
-            host = make_host(
-                self.folder, server.base_url, wire=self.wire, environ=home, **{**WORK, **settings}
-            )
+            host = make_host(self.folder, server.base_url, wire=self.wire, environ=home, **{**WORK, **settings})
             (ending,) = play(host, self.audience, "go", seconds=60)
         assert ending.exit_code == 0, ending
         outputs: dict[str, str] = {}
@@ -140,9 +138,7 @@ def test_a_repl_is_talked_to(tmp_path: Path, tty: bool) -> None:
 @linux
 @pytest.mark.parametrize("tty", [False, True])
 def test_closing_its_input_ends_what_reads_to_the_end(tmp_path: Path, tty: bool) -> None:
-    first, last = Session(tmp_path).told(
-        start("sort", tty=tty), write("b\na\n", close=True, yield_time_ms=20_000)
-    )
+    first, last = Session(tmp_path).told(start("sort", tty=tty), write("b\na\n", close=True, yield_time_ms=20_000))
     assert first["session_id"] == 1
     assert last["output"].endswith("a\nb\n")
     assert last["metadata"]["exit_code"] == 0
@@ -259,9 +255,7 @@ def test_it_is_held_by_the_sandbox(tmp_path: Path) -> None:
 def test_the_policy_is_asked_once_for_the_command(tmp_path: Path) -> None:
     session = Session(tmp_path, Approve(), Deny("not that"))
     settings = {"approval_policy": "unless-allow-listed"}
-    allowed, fed, denied = session.told(
-        start(PYTHON), write("exit()\n", yield_time_ms=9000), start(PYTHON), **settings
-    )
+    allowed, fed, denied = session.told(start(PYTHON), write("exit()\n", yield_time_ms=9000), start(PYTHON), **settings)
     assert allowed["session_id"] == 1
     assert fed["metadata"]["exit_code"] == 0
     assert denied == "not run: rejected by the user: not that"

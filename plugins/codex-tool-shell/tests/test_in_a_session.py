@@ -44,9 +44,7 @@ class Session:
         named = [Call(call.name, call.arguments, f"call{number}") for number, call in enumerate(calls)]
         with ModelServer([*map(Reply, named), Reply(Say("Done."))]) as server:
             home = {"HOME": str(self.folder)}  # no login scripts
-            host = make_host(
-                self.folder, server.base_url, wire=self.wire, environ=home, **{**WORK, **settings}
-            )
+            host = make_host(self.folder, server.base_url, wire=self.wire, environ=home, **{**WORK, **settings})
             (ending,) = play(host, self.audience, "go", seconds=600)
         assert ending.exit_code == 0, ending
         outputs: dict[str, str] = {}
@@ -92,9 +90,7 @@ def test_both_streams_come_interleaved_with_code_and_duration(tmp_path: Path, wi
 
 def test_the_program_gets_its_arguments_as_they_stand_in_its_workdir(tmp_path: Path, wire: str) -> None:
     (tmp_path / "work" / "sub").mkdir(parents=True)
-    result = Session(tmp_path, wire).ran(
-        "sh", "-c", 'pwd; printf "%s|" "$@"', "sh", "a b", "$HOME", "*", workdir="sub"
-    )
+    result = Session(tmp_path, wire).ran("sh", "-c", 'pwd; printf "%s|" "$@"', "sh", "a b", "$HOME", "*", workdir="sub")
     assert result["output"] == f"{(tmp_path / 'work/sub').resolve()}\na b|$HOME|*|"
 
 
@@ -172,9 +168,7 @@ def test_output_is_shown_while_the_command_runs(tmp_path: Path) -> None:
     result = session.ran("sh", "-c", "echo first; while [ ! -e go ]; do sleep 0.01; done; echo second")
     assert result["output"] == "first\nsecond\n"
     kinds = [
-        type(event)
-        for event in session.audience.events
-        if isinstance(event, (ActionStarted, OutputDelta, ActionEnded))
+        type(event) for event in session.audience.events if isinstance(event, (ActionStarted, OutputDelta, ActionEnded))
     ]
     assert kinds[0] is ActionStarted
     assert kinds[-1] is ActionEnded
@@ -222,9 +216,7 @@ def test_an_interrupt_ends_the_whole_tree(tmp_path: Path) -> None:
                 live.interrupt()
         return codes[0], time.monotonic() - began
 
-    with ModelServer(
-        [Reply(Call("shell", {"command": [sys.executable, "-c", TREE], "timeout": 60_000}))]
-    ) as server:
+    with ModelServer([Reply(Call("shell", {"command": [sys.executable, "-c", TREE], "timeout": 60_000}))]) as server:
         code, seconds = anyio.run(interrupted)
     assert code == 130
     assert seconds < 3

@@ -107,9 +107,7 @@ def _broken(text: str) -> tuple[str, str]:
     return (named[1] or named[2]) if named else "unnamed", text
 
 
-def _in_tag(
-    tag: str, text: str, place: int, tools: Mapping[str, ToolSpec]
-) -> tuple[list[tuple[str, str]], int]:
+def _in_tag(tag: str, text: str, place: int, tools: Mapping[str, ToolSpec]) -> tuple[list[tuple[str, str]], int]:
     """The calls behind a tag, and where they end. Raises ValueError if there are none or they are broken."""
     rest = len(text) - len(text[place:].lstrip())
     if tag == "<function=" or text.startswith("<function=", rest):

@@ -32,9 +32,7 @@ def reply(*pieces, request=REQUEST, finish="stop"):
     """What comes of a reply with this text: all events but the last, Completed."""
     deltas = [({"content": piece}, None) for piece in pieces]
     events = [
-        ServerEvent(
-            "message", json.dumps({"id": "r", "choices": [{"delta": delta, "finish_reason": reason}]})
-        )
+        ServerEvent("message", json.dumps({"id": "r", "choices": [{"delta": delta, "finish_reason": reason}]}))
         for delta, reason in [*deltas, ({}, finish)]
     ]
     return decoded(WIRE.decoder_for(request), events)[:-1]
@@ -190,12 +188,8 @@ class TestText:
             "tool_calls": [{"id": "a", "function": {"name": "shell", "arguments": "{}"}}],
             "content": CALL,
         }
-        event = ServerEvent(
-            "message", json.dumps({"choices": [{"delta": delta, "finish_reason": "tool_calls"}]})
-        )
-        items = [
-            each.item for each in decoded(WIRE.decoder_for(REQUEST), [event]) if isinstance(each, ItemDone)
-        ]
+        event = ServerEvent("message", json.dumps({"choices": [{"delta": delta, "finish_reason": "tool_calls"}]}))
+        items = [each.item for each in decoded(WIRE.decoder_for(REQUEST), [event]) if isinstance(each, ItemDone)]
         assert items == [AssistantMessage(CALL), ToolCall("a", "shell", "{}")]
 
     def test_code_is_shown_as_it_comes(self):

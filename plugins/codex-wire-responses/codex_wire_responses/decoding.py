@@ -88,11 +88,7 @@ class ResponsesDecoder(Decoder):
 
     def _begin(self, response: Mapping[str, Any]) -> list[ModelEvent]:
         """A server repeats the request's settings: if it names no reply that it goes on from, it has forgotten it."""
-        if (
-            self._previous is not None
-            and "model" in response
-            and response.get("previous_response_id") is None
-        ):
+        if self._previous is not None and "model" in response and response.get("previous_response_id") is None:
             raise ModelError("the server does not keep the conversation", kind="forgotten")
         return []
 
@@ -159,9 +155,7 @@ def _is_kept(response: Mapping[str, Any]) -> bool:
 
     One that keeps replies says which one each goes on from, null for none, where it repeats the request's settings.
     """
-    return response.get("store") is not False and (
-        "model" not in response or "previous_response_id" in response
-    )
+    return response.get("store") is not False and ("model" not in response or "previous_response_id" in response)
 
 
 def _reasoning_delta(delta: object) -> list[ModelEvent]:

@@ -276,9 +276,7 @@ class TestDecoding:
         assert items(done(call(id="fc_1")), completed()) == [ToolCall("fc_1", "f", "{}")]
 
     def test_empty_and_repeated_ids_become_unique(self):
-        said = items(
-            done(call()), done(call()), done(call(call_id="c")), done(call(call_id="c")), completed()
-        )
+        said = items(done(call()), done(call()), done(call(call_id="c")), done(call(call_id="c")), completed())
         assert len({each.call_id for each in said}) == 4
         assert all(each.call_id for each in said)
 
