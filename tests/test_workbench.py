@@ -361,7 +361,7 @@ def test_a_denial_names_what_was_closed_and_may_be_offered_outside(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("offer", "answer"),
-    [(None, None), (Ask("outside?"), None), (Ask("outside?"), Deny()), (KeyError("a bug"), Approve())],
+    [(None, None), (Ask("outside?"), None), (KeyError("a bug"), Approve())],
 )
 def test_what_is_not_approved_stays_inside(tmp_path: Path, offer: Any, answer: Any) -> None:
     outside = tmp_path / "outside"
@@ -372,6 +372,17 @@ def test_what_is_not_approved_stays_inside(tmp_path: Path, offer: Any, answer: A
     assert outcome.denial.permission == f"disk-write-folder={outside}"
     assert list(outside.iterdir()) == []
     assert len(bench.audience.questions) == (1 if isinstance(offer, Ask) else 0)
+
+
+def test_a_no_to_the_outside_reaches_the_model_with_what_the_sandbox_stopped(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    bench = Bench(tmp_path, Policy(Run("fine"), Ask("outside?")), Deny("write to build/"), choice=real_sandbox())
+    outcome = bench.perform(denied_write(bench, outside))
+    assert (outcome.by, outcome.reason.split(" (")[0]) == ("user", "write to build/")
+    assert str(outside) in outcome.reason
+    assert bench.workbench.refused == [outcome]
+    assert list(outside.iterdir()) == []
 
 
 def test_aborting_at_the_offer_ends_the_task(tmp_path: Path) -> None:

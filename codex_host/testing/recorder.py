@@ -17,10 +17,13 @@ from codex_host.events import (
     Event,
     MessageDone,
     Notice,
+    PlanChanged,
+    PlanStep,
     ReasoningSummaryDone,
     ReplyDiscarded,
     ReplyEnded,
     SessionStarted,
+    StepStatus,
     TaskEnded,
     TaskStarted,
 )
@@ -36,6 +39,7 @@ _EXEC = Exec(("ls", "-l"), _CWD)
 EVENTS: tuple[Event, ...] = (
     SessionStarted("0b6e", "model", "provider", _CWD, "never", ("disk-full-read-access",), None),
     Notice("a plugin was left out"),
+    PlanChanged((PlanStep("look"), PlanStep("mend", StepStatus.IN_PROGRESS)), "a beginning"),
     TaskStarted("1", "List the files.\nAll of them: é, \U0001f600, \ud83d"),
     ReasoningSummaryDone("They want a list."),
     ReplyDiscarded("the connection broke"),

@@ -58,7 +58,8 @@ def test_what_is_approved_runs_in_the_sandbox_too(session, tmp_path):
     assert offer.outside
     assert offer.denial.permission == "disk-write-cwd"
     assert not (tmp_path / "work/touched").exists()
-    assert seen.outcomes[0].sandboxed
+    assert isinstance(seen.outcomes[0], Refused)
+    assert "the sandbox had stopped the command" in seen.told
 
 
 def test_it_runs_outside_where_the_question_said_so(session, tmp_path):
