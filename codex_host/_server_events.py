@@ -55,8 +55,12 @@ def _events(block: bytes) -> list[ServerEvent]:
 
 def _event(text: str) -> ServerEvent | None:
     """The event that the lines make; None if they hold no data."""
-    if text.startswith("data: ") and "\n" not in text:  # as most servers spell it
-        return ServerEvent("message", text[6:])
+    head, found, line = text.partition("data: ")
+    if found and "\n" not in line:  # the two ways in which most servers spell it
+        if not head:
+            return ServerEvent("message", line)
+        if head.startswith("event: ") and head.find("\n") == len(head) - 1 > 7:
+            return ServerEvent(head[7:-1], line)
     kind, data = "", []
     for line in text.split("\n"):
         name, _, value = line.partition(":")

@@ -35,6 +35,9 @@ _TEXT = ("response.output_text.delta", "response.refusal.delta")
 _THOUGHT = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 
 
+_raw_decode = json.JSONDecoder().raw_decode  # without the search for blanks around, which costs as much again
+
+
 class ResponsesDecoder(Decoder):
     """Decodes one reply. The items count; the deltas are only shown, unless no item comes for them.
 
@@ -51,7 +54,8 @@ class ResponsesDecoder(Decoder):
     def feed(self, event: ServerEvent) -> list[ModelEvent]:
         """What an event says; those of other types, and data that is no JSON object, say nothing."""
         try:
-            data = json.loads(event.data)
+            data, end = _raw_decode(event.data)
+            data = data if end == len(event.data) else json.loads(event.data)
         except (ValueError, RecursionError):
             return []
         if not isinstance(data, dict):
