@@ -22,6 +22,7 @@ def main() -> None:
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"codex-host {__version__}\n")
         return
+    sys.path[:] = [folder for folder in sys.path if os.path.isabs(folder)]  # not the folder it is started in
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = _run(arguments)
@@ -51,7 +52,9 @@ def _run(arguments: list[str]) -> int:
     except click.Abort:
         return 130
     except CodexError as error:
-        click.echo(f"codex: {error}", err=True)
+        from codex_host.text import neutralise
+
+        click.echo(f"codex: {neutralise(str(error))}", err=True)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end

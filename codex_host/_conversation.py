@@ -126,14 +126,14 @@ class LiveConversation:
 
     def once(self, opening: Callable[[contextlib.AsyncExitStack], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
         """A function that opens something in the session's own task when it is first called, and keeps it."""
-        opened: list[T] = []
+        posts: list[_Enter] = []
 
         async def get() -> T:
-            if not opened:
-                post = _Enter(opening, asyncio.get_running_loop().create_future())
-                self._posts.put_nowait(post)
-                opened.append(await post.result)
-            return opened[0]
+            if not posts or (posts[0].result.done() and posts[0].result.exception() is not None):
+                posts[:] = [_Enter(opening, asyncio.get_running_loop().create_future())]
+                self._posts.put_nowait(posts[0])
+            result: T = await asyncio.shield(posts[0].result)  # an interrupt of one who waits opens nothing twice
+            return result
 
         return get
 

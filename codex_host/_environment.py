@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from codex_host._secrets import holds_secret, looks_secret
+from codex_host._secrets import has_credentials, holds_secret, looks_secret
 from codex_host.config import EnvironmentPolicy
 from codex_host.permissions import Fence, Network
 
@@ -23,7 +23,7 @@ _WAYS_OUT = frozenset(
         "GPG_AGENT_INFO",
     }
 )
-"""Variables that lead to sockets of the user's other programs; they stay where the network is open."""
+"""Variables that lead to the user's other programs, which would act outside the fence."""
 
 _CORE = frozenset({"HOME", "LOGNAME", "PATH", "SHELL", "USER", "USERNAME", "TMPDIR", "TEMP", "TMP"})
 """What `inherit = "core"` leaves."""
@@ -37,13 +37,14 @@ def child_environment(
     """The whole environment of one command.
 
     `environ` is the user's; the policy chooses from it. Removed in any case are variables whose values hold one of
-    `secrets` and, where the network is closed, those that lead to sockets, unless the policy sets them itself.
+    `secrets` and, where anything is held back, those that lead to sockets, unless the policy sets them itself.
     `CODEX_SANDBOX_NETWORK_DISABLED=1` says that the network is closed; TMPDIR points to `fence.temp`. Pagers are
     switched off, since nobody is there to leave one.
     """
     known = tuple(secrets)
-    child = {name: value for name, value in _inherited(environ, policy).items() if not holds_secret(value, known)}
-    if fence.network is Network.NONE:
+    inherited = _inherited(environ, policy)
+    child = {name: value for name, value in inherited.items() if not holds_secret(value, known)}
+    if fence.writable is not None or fence.network is Network.NONE:
         child = {name: value for name, value in child.items() if name not in _WAYS_OUT}
     child |= policy.set
     if policy.include_only:
@@ -61,7 +62,7 @@ def _inherited(environ: Mapping[str, str], policy: EnvironmentPolicy) -> dict[st
         name: value
         for name, value in environ.items()
         if (policy.inherit == "all" or (policy.inherit == "core" and name.upper() in _CORE))
-        and (policy.ignore_default_excludes or not looks_secret(name))
+        and (policy.ignore_default_excludes or not (looks_secret(name) or has_credentials(value)))
         and not _matches(name, policy.exclude)
     }
 

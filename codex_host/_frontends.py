@@ -119,8 +119,16 @@ def _run_frontend(found: Found, options: Mapping[str, Any]) -> int:
 
 
 def _until_signalled(run: Callable[[], Any]) -> int:
-    """Run a frontend in an event loop of its own; SIGINT and SIGTERM cancel it, and are its exit code then."""
+    """Run a frontend in an event loop of its own; SIGINT, SIGTERM and SIGHUP cancel it, and are its exit code then."""
     import asyncio  # here, since looking at commands and their options needs no loop
+
+    from codex_host._process import end_all
+    from codex_host._tree import end_orphans
+
+    def end_at_once(number: int) -> None:
+        end_all()
+        end_orphans()
+        os._exit(128 + number)
 
     received: list[int] = []
 
@@ -131,12 +139,12 @@ def _until_signalled(run: Callable[[], Any]) -> int:
 
         def signalled(number: int) -> None:
             if received:
-                os._exit(128 + number)
+                end_at_once(number)
             received.append(number)
-            loop.call_later(HARD_END, os._exit, 128 + number)
+            loop.call_later(HARD_END, end_at_once, number)
             task.cancel()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, signalled, number)
         return await run()
 
@@ -148,6 +156,7 @@ def _until_signalled(run: Callable[[], Any]) -> int:
             raise CodexError("the run was cancelled from within; this is a bug, please report it") from error
         ending = None
     finally:
+        end_orphans()
         signal.signal(signal.SIGTERM, terminated)  # the loop has put the default in its place
     if received:
         return 128 + received[0]

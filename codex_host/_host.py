@@ -54,7 +54,7 @@ class Host:
         kept: bool = True,
     ) -> None:
         self.layers = layers
-        self.cwd = _folder(cwd)
+        self.cwd = _folder(cwd, layers.config.home)
         self.environ = environ
         self.plugins = Plugins(parts, layers.config.disabled_plugins)
         self.kept = kept
@@ -69,13 +69,16 @@ class Host:
         return LiveConversation(lambda live: _Opening(self, audience, live).opened())
 
 
-def _folder(cwd: Path) -> Path:
+def _folder(cwd: Path, home: Path) -> Path:
+    """The folder to work in, real. Raises WorkspaceError for one that is not there, or holds Codex's own files."""
     try:
         real = cwd.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise WorkspaceError(f"{cwd} cannot be worked in: {error}") from None
     if not real.is_dir():
         raise WorkspaceError(f"{cwd} cannot be worked in: it is no folder")
+    if real.is_relative_to(home.resolve()):
+        raise WorkspaceError(f"{cwd} cannot be worked in: Codex keeps its settings and sessions there; copy the files")
     return real
 
 
@@ -91,6 +94,7 @@ class _Opening:
         self._watchers = Watchers(audience, self._observers)
         self._running = RunningCommands()
         home = host.config.home
+        self._resolved: Fence | None = None
         self._temporary = TemporaryFolder(host.environ, [Path.home(), home] if _has_home() else [home])
 
     async def opened(self) -> Opened:
@@ -161,11 +165,16 @@ class _Opening:
         )
 
     def _fence(self) -> Fence:
-        """What the permissions mean now; CODEX_HOME is hidden, unless the work is in it."""
-        home = self._config.home
-        hidden = () if self._host.cwd.is_relative_to(home) else (home,)
-        granted = without_exposing(self._config.permissions, home)
-        return resolve(granted, self._host.cwd, self._temporary.path(), hidden)
+        """What the permissions meant when they were first wanted; CODEX_HOME is hidden.
+
+        Resolved once: a command that puts a link in the place of a writable folder must not move the fence.
+        """
+        if self._resolved is None:
+            home = self._config.home
+            granted = without_exposing(self._config.permissions, home)
+            self._resolved = resolve(granted, self._host.cwd, self._temporary.path(), (home,))
+        self._resolved.check()
+        return self._resolved
 
     async def _sandbox(self, stack: contextlib.AsyncExitStack) -> Choice:
         """Choose and enter the sandbox, in the session's own task."""

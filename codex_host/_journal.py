@@ -8,7 +8,7 @@ removed when what was set aside is cleaned up. The writer keeps the entry locked
 
 Each file goes through three names in its own folder: `new` holds the text to be, `old` is where the file as
 it was is set aside, and the file's own name. A file that somebody else changed after a crash is never
-overwritten.
+overwritten; what had been set aside for it then gets a visible name beside it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from codex_host._folders import Folder, opened
 from codex_host.errors import PatchError
@@ -30,6 +33,8 @@ __all__ = ["LARGEST", "Entry", "Step", "begin", "digest", "roll_back"]
 
 LARGEST = 10 * 1024 * 1024
 """The bytes of the largest file that a patch may change or make."""
+_SET_ASIDE = re.compile(r"\.codex-patch-[0-9a-f]+-[0-9]+\.(?:new|old)")
+"""The names beside a file that a patch uses; no others are touched, whatever an entry says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,9 @@ def begin(journal: Path, folders: Sequence[Path], steps: Sequence[Step]) -> Entr
 def roll_back(journal: Path) -> tuple[Path, ...]:
     """Undo what killed processes left unfinished; returns the files that were put back as they had been.
 
-    Entries of living processes are left alone. Raises PatchError, after all others are dealt with, if files
-    could not be put back; their entries stay.
+    One that somebody has made anew since is put back beside it, as `NAME.codex-saved`. Entries of living processes are
+    left alone. Raises PatchError, after all others are dealt with, if files could not be put back or an entry makes no
+    sense; their entries stay.
     """
     restored: list[Path] = []
     problems: list[str] = []
@@ -86,13 +92,19 @@ def roll_back(journal: Path) -> tuple[Path, ...]:
             restored += _finish(path)
         except OSError as error:
             problems.append(f"{error.filename or path}: {error.strerror}")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            problems.append(f"{path}: it is damaged ({type(error).__name__}: {error})")
     if problems:
-        raise PatchError(f"files of an unfinished patch could not be put back: {'; '.join(problems)}")
+        done = f"; these could: {', '.join(map(str, restored))}" if restored else ""
+        raise PatchError(f"files of an unfinished patch could not be put back: {'; '.join(problems)}{done}")
     return tuple(restored)
 
 
 def _finish(path: Path) -> tuple[Path, ...]:
-    """Undo a dead process's entry or, if its patch was in place, only clean up after it."""
+    """Undo a dead process's entry or, if its patch was in place, only clean up after it.
+
+    Raises OSError, and ValueError, KeyError, TypeError or RecursionError for an entry that makes no sense.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -104,14 +116,30 @@ def _finish(path: Path) -> tuple[Path, ...]:
         if path.suffix != ".tmp":
             with open(descriptor, "rb", closefd=False) as file:
                 data = json.loads(file.read())
-            entry.folders = tuple(map(Path, data["folders"]))
-            entry.steps = tuple(Step(**step) for step in data["steps"])
+            entry.folders = tuple(map(_absolute, data["folders"]))
+            entry.steps = tuple(_step(**step) for step in data["steps"])
         if path.suffix == ".done":
             entry.clean()
             return ()
         return entry.undo()
     finally:
         entry.close()
+
+
+def _step(path: Any, new: Any, old: Any, digest: Any) -> Step:
+    """A step as it was written down. Raises ValueError or TypeError for what no patch writes."""
+    for name in (new, old):
+        if name is not None and _SET_ASIDE.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is no name that a patch uses")
+    return Step(str(_absolute(path)), new, old, str(digest))
+
+
+def _absolute(text: Any) -> Path:
+    """A path in an entry. Raises ValueError or TypeError for what no patch writes."""
+    path = Path(text)
+    if not path.is_absolute() or not path.name or ".." in path.parts:
+        raise ValueError(f"{text!r} is no absolute path")
+    return path
 
 
 class Entry:
@@ -180,35 +208,50 @@ def _undo_in(folder: Path, steps: Sequence[Step], restored: list[Path]) -> OSErr
     """
     try:
         with contextlib.suppress(FileNotFoundError), opened(folder) as place:
-            restored += [Path(step.path) for step in reversed(steps) if _undo(place, step)]
+            restored += [folder / name for step in reversed(steps) if (name := _undo(place, step))]
             place.sync()
     except OSError as error:
         return error
     return None
 
 
-def _undo(folder: Folder, step: Step) -> bool:
-    """Put one file back; whether there was anything to put back."""
+def _undo(folder: Folder, step: Step) -> str | None:
+    """Put one file back; its name, or the one that it got beside another file; None if there was nothing to do."""
     name = Path(step.path).name
-    now = folder.stat(name)
-    undone = False
-    if step.old is None:
-        new = folder.stat(step.new) if step.new else None
-        ours = now is not None and (new is None or os.path.samestat(now, new))
-        if ours and _holds(folder, name, step.digest):
-            folder.remove(name)
-            undone = True
-    else:
-        old = folder.stat(step.old)
-        if old is not None:
-            changed = now is not None and not os.path.samestat(now, old)
-            if now is None or (changed and _holds(folder, name, step.digest)):
-                folder.replace(step.old, name)
-                undone = True
-            folder.remove(step.old)  # now a second name, or a text that somebody has replaced since
+    done = _remove_made(folder, name, step) if step.old is None else _put_back(folder, name, step.old, step.digest)
     if step.new:
         folder.remove(step.new)
-    return undone
+    return done
+
+
+def _remove_made(folder: Folder, name: str, step: Step) -> str | None:
+    """Remove a file that the patch has made, if it still is what the patch made."""
+    now = folder.stat(name)
+    new = folder.stat(step.new) if step.new else None
+    ours = now is not None and (new is None or os.path.samestat(now, new))
+    if not ours or not _holds(folder, name, step.digest):
+        return None
+    folder.remove(name)
+    return name
+
+
+def _put_back(folder: Folder, name: str, old: str, made: str) -> str | None:
+    """Rename what was set aside, over nothing but the text that the patch made, by its digest."""
+    now, before = folder.stat(name), folder.stat(old)
+    if before is None:
+        return None
+    if now is not None and os.path.samestat(now, before):
+        folder.remove(old)  # only a second name
+        return None
+    target = name if now is None or _holds(folder, name, made) else _free(folder, name)
+    folder.replace(old, target)
+    return target
+
+
+def _free(folder: Folder, name: str) -> str:
+    """A visible name beside this one that nothing has."""
+    names = (f"{name}.codex-saved{f'-{number}' if number > 1 else ''}" for number in count(1))
+    return next(each for each in names if folder.stat(each) is None)
 
 
 def _holds(folder: Folder, name: str, wanted: str) -> bool:

@@ -215,19 +215,23 @@ async def close_task(session: Session, over: TaskOver) -> None:
         ToolOutput(call.call_id, ToolResult("aborted", success=False)) for call in session.transcript.open_calls()
     ]
     try:
-        await keep(session, *map(ItemAdded, aborted), over)
+        await keep(session, *map(ItemAdded, aborted), over, asking=False)
     except StoreError as error:
         session.show(Notice(str(error), NoticeLevel.WARNING))
 
 
-async def keep(session: Session, *records: Record) -> None:
-    """Write records to the log and take them in; what the log does not hold has not happened."""
+async def keep(session: Session, *records: Record, asking: bool = True) -> None:
+    """Write records to the log and take them in; what the log does not hold has not happened.
+
+    If they cannot be written the user is asked whether to go on without, unless the task is over and `asking` False.
+    """
     if session.log is not None and session.store is not None:
         try:
             with guarded(session.store.origin, "writing the session down"):
                 await anyio.to_thread.run_sync(session.log.append, records)
         except (StoreError, PluginError) as error:
-            if await session.workbench.review.ask(Confirm(f"{error}. Go on without saving this session?")) is not True:
+            question = Confirm(f"{error}. Go on without saving this session?")
+            if not asking or await session.workbench.review.ask(question) is not True:
                 raise StoreError(str(error)) from error
             session.log = None
     session.transcript.apply(records)

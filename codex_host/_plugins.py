@@ -84,9 +84,9 @@ def installed(path: Sequence[str] | None = None) -> tuple[Entry, ...]:
     A distribution that stands on the path twice counts where it stands first, as Python's import does.
     """
     entries: dict[str, list[Entry]] = {}
-    for folder in sys.path if path is None else path:
+    for folder in filter(os.path.isabs, sys.path if path is None else path):
         here: dict[str, list[Entry]] = {}
-        for name, metadata in _metadata_folders(folder or os.curdir):
+        for name, metadata in _metadata_folders(folder):
             text = _read(os.path.join(metadata, "entry_points.txt"))
             if "codex_host." in text:
                 distribution, _, version = name.removesuffix(".dist-info").partition("-")

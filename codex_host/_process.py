@@ -31,14 +31,16 @@ from codex_host.actions import Exec, Output
 from codex_host.errors import SandboxError
 from codex_host.parts import Launch
 
-__all__ = ["Ended", "Running", "Streams", "run", "run_attached"]
+__all__ = ["Ended", "Running", "Streams", "end_all", "not_started", "run", "run_attached"]
 
 TERM_GRACE = 2.0
 INTERRUPT_GRACE = 0.5
 DRAIN_TIME = 0.2
+UNKILLABLE_TIME = 2.0
 LOOKING_INTERVAL = 0.05
 """Seconds: from the polite signal to the other one, on a time-out and on an interrupt; how long the output of a command
-that has ended is still waited for; and how often it is looked whether something is left of a command under a signal."""
+that has ended is still waited for, and the end of one that was killed; and how often it is looked whether something is
+left of a command under a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,19 @@ async def run(
         keeper = OutputKeeper(show, flooded=running.over.set)
         closed = stack.enter_context(_reading(ends.reading, keeper))
         begun(running)
+        _live[process.pid] = running
+        stack.callback(_live.pop, process.pid)
         with _watching(running):
             timed_out = await _until_over(running, timeout)
         with anyio.move_on_after(DRAIN_TIME, shield=True):
             await closed.wait()
     return Ended(process.returncode, keeper.output(), time.monotonic() - began, timed_out)
+
+
+def end_all() -> None:
+    """Kill every command that is under way, without waiting; for a process that is about to end at once."""
+    for running in list(_live.values()):
+        end_tree(running.process.pid, running.marker, search=True)
 
 
 async def _until_over(running: Running, timeout: float | None) -> bool:
@@ -146,7 +156,13 @@ async def _until_over(running: Running, timeout: float | None) -> bool:
                     while tree_lives(running.process.pid, running.marker):  # noqa: ASYNC110 - nothing would set an event
                         await anyio.sleep(LOOKING_INTERVAL)
             end_tree(running.process.pid, running.marker, search=forced)
-            running.process.wait()
+            with anyio.move_on_after(UNKILLABLE_TIME):
+                await running.ended.wait()
+            if running.process.poll() is None:  # not ours to kill (it runs as somebody else), or stuck in the kernel
+                running.process.returncode = -signal.SIGKILL
+
+
+_live: dict[int, Running] = {}
 
 
 @contextlib.contextmanager
@@ -247,7 +263,7 @@ def _restricted(launch: Launch, how: dict[str, Any]) -> subprocess.Popen[bytes]:
             return
         try:
             started.append(popen())
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - it belongs to the one who asked, not to this thread
             failed.append(error)
 
     thread = threading.Thread(target=restricted, name="restricted start")
@@ -289,11 +305,14 @@ def not_started(command: Exec, error: Exception) -> str:
 async def run_attached(launch: Launch) -> int:
     """Run a launch in this terminal, with its streams, and wait for it: 0 to 255, or minus a signal's number.
 
-    For `sandbox run`. Signals from the keyboard reach the command itself, so the caller ignores them meanwhile. Raises
-    as `run` does.
+    For `sandbox run`. Signals from the keyboard reach the command itself, so the caller ignores them meanwhile; SIGTERM
+    and SIGHUP are passed on to it. Raises as `run` does.
     """
+    loop = asyncio.get_running_loop()
     try:
         process = await anyio.to_thread.run_sync(_restricted, launch, {})
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, process.send_signal, number)
         return await anyio.to_thread.run_sync(process.wait)
     finally:
         if launch.close is not None:

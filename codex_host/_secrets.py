@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 __all__ = ["holds_secret", "looks_secret", "mask"]
 
-_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|_PWD$|_PAT$|_AUTH$|CREDENTIAL", re.IGNORECASE)
+_PASSWORD_IN_ADDRESS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _SHORTEST = 8
 """A known secret shorter than this is not looked for within texts: keys such as "x" or "local" are ordinary words."""
 
@@ -20,6 +21,11 @@ def looks_secret(name: str) -> bool:
 def holds_secret(value: str, secrets: Iterable[str]) -> bool:
     """Whether a variable's value is one of the secrets, or has one in it."""
     return any(secret == value or (len(secret) >= _SHORTEST and secret in value) for secret in secrets if secret)
+
+
+def has_credentials(value: str) -> bool:
+    """Whether a value holds an address with a password in it (RFC 3986, 3.2.1), as that of a proxy or a database."""
+    return _PASSWORD_IN_ADDRESS.search(value) is not None
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

@@ -98,10 +98,14 @@ class Transport:
         async with AsyncExitStack() as stack:
             reply = await self._reply(stack, provider, explain, request, budget, authenticate, retrying)
             parser = ServerEventParser()
+            heard = anyio.current_time()
             try:
                 async for piece in reply.chunks:
                     if events := parser.feed(piece):
                         yield events
+                        heard = anyio.current_time()
+                    elif anyio.current_time() - heard > provider.stream_idle_timeout_ms / 1000:
+                        raise TimeoutError  # comments that keep the connection alive are no reply
             except Exception as error:
                 raise _broken(error, provider) from error
             if events := parser.end():

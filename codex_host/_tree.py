@@ -15,10 +15,13 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 
-__all__ = ["MARKER", "become_subreaper", "end_tree", "signal_tree", "tree_lives"]
+__all__ = ["MARKER", "USERS_OWN", "become_subreaper", "end_orphans", "end_tree", "signal_tree", "tree_lives"]
 
 MARKER = "CODEX_COMMAND_ID"
 """The environment variable by which a command's descendants are known; its value differs for each command."""
+
+USERS_OWN = "CODEX_USERS_PROGRAM"
+"""The environment variable by which programs of the user's own are known, which may go on when this process ends."""
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _ROUNDS = 10
@@ -80,6 +83,28 @@ def end_tree(leader: int, marker: str, *, search: bool) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
                 _reap(process)
+
+
+def end_orphans() -> None:
+    """Kill what commands have left behind by leaving their session with an empty environment.
+
+    For the end of a process that is ours alone: as a subreaper it has adopted them, and what else it has adopted came
+    of the user's own programs, which are marked (`codex_host.programs`). Nothing unless `become_subreaper` was called.
+    """
+    for _ in range(_ROUNDS):
+        left = [process for process in _adopted() if _status(process)[0] != b"Z" and not _users_own(process)]
+        if not left:
+            return
+        for process in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+                _reap(process)
+
+
+def _users_own(process: int) -> bool:
+    with contextlib.suppress(OSError), open(f"/proc/{process}/environ", "rb") as file:
+        return USERS_OWN.encode() + b"=1" in file.read().split(b"\0")
+    return False
 
 
 def _descendants(leader: int, marker: str, candidates: Iterable[int] | None = None) -> list[int]:

@@ -157,6 +157,12 @@ class Fence:
         }
         return frozenset(guarantee for guarantee, wanted in demanded.items() if wanted)
 
+    def check(self) -> None:
+        """Make sure that no root has become a link since it was resolved. Raises SandboxError."""
+        for root in (*(self.writable or ()), *(self.readable or ())):
+            if os.path.realpath(root) != str(root):
+                raise SandboxError(f"{root} was replaced by a link to somewhere else, so nothing may be done in it")
+
     def allows_read(self, path: Path) -> bool:
         """Whether reading this absolute path is allowed; `path` is taken as real, so resolve it before."""
         return not _below(path, self.hidden) and (self.readable is None or _below(path, self.readable))

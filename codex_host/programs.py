@@ -5,11 +5,13 @@ Not for what the model asks for: that goes through `Workbench.perform`.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from codex_host._tree import USERS_OWN
 from codex_host.errors import CodexError
 
 __all__ = ["run", "run_attended"]
@@ -23,7 +25,12 @@ def run(argv: Sequence[str], *, wait: float) -> int | None:
     """
     try:
         process = subprocess.Popen(
-            list(argv), stdin=subprocess.DEVNULL, stdout=sys.__stderr__, stderr=sys.__stderr__, start_new_session=True
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=sys.__stderr__,
+            stderr=sys.__stderr__,
+            start_new_session=True,
+            env={**os.environ, USERS_OWN: "1"},
         )
     except (OSError, ValueError) as error:
         raise CodexError(f"{argv[0]} cannot be started: {error}") from None

@@ -48,9 +48,16 @@ class TestByDefault:
         assert given(environ, secrets=["sk-0123456789", "abc", ""]) == {"OTHER": "abcdef"}
 
     @pytest.mark.parametrize("name", ["SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST", "XDG_RUNTIME_DIR"])
-    def test_ways_out_where_the_network_is_closed(self, name):
-        assert given({name: "/run/x"}) == {name: "/run/x"}
+    def test_ways_out_where_anything_is_held_back(self, name):
         assert given({name: "/run/x"}, CLOSED) == {"CODEX_SANDBOX_NETWORK_DISABLED": "1"}
+        assert given({name: "/run/x"}, Fence(readable=None, writable=(), network=Network.ALL)) == {}
+        assert given({name: "/run/x"}, Fence(readable=None, writable=None, network=Network.ALL)) == {name: "/run/x"}
+
+    @pytest.mark.parametrize(
+        "value", ["http://user:pass@proxy:3128", "postgres://me:pw@db/x", "a https://:t0ken@host/"]
+    )
+    def test_addresses_with_a_password(self, value):
+        assert given({"ADDRESS": value, "OTHER": "http://user@host:80/a@b"}) == {"OTHER": "http://user@host:80/a@b"}
 
     def test_the_temporary_folder_is_the_fences(self):
         fence = Fence(readable=None, writable=(), network=Network.ALL, temp=Path("/tmp/mine"))

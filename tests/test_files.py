@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -426,8 +427,11 @@ def test_killed_at_any_point_it_is_before_or_after():
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
-def _dead_entry(root: Path, journal: Path) -> Path:
-    """A process that was killed after it had put `a` and `n` in place."""
+CHANGES = "UpdateFile(root / 'a', (Hunk(('x',), ('y',)),)), AddFile(root / 'sub/n', 'n')"
+
+
+def _dead_entry(root: Path, journal: Path, changes: str = CHANGES) -> Path:
+    """A process that was killed after it had made its changes, by default put `a` and `n` in place."""
     script = (
         "import os, sys\n"
         "from pathlib import Path\n"
@@ -437,14 +441,13 @@ def _dead_entry(root: Path, journal: Path) -> Path:
         "from codex_host.permissions import Fence\n"
         "root = Path(sys.argv[1])\n"
         "fence = Fence(None, (root,))\n"
-        "changes = (UpdateFile(root / 'a', (Hunk(('x',), ('y',)),)), AddFile(root / 'sub/n', 'n'))\n"
+        f"changes = ({changes},)\n"
         "Entry.commit = lambda self: os.kill(os.getpid(), 9)\n"
         "carry_out(plan(Patch(changes), fence), fence, Path(sys.argv[2]), root)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), *sys.path]))}
     subprocess.run([sys.executable, "-c", script, root, journal], env=environment, timeout=30)
-    (entry,) = journal.iterdir()
-    return entry
+    return max(journal.iterdir(), key=lambda entry: entry.stat().st_mtime_ns)
 
 
 def test_roll_back_names_what_it_restored(root, journal):
@@ -462,10 +465,70 @@ def test_roll_back_spares_what_was_changed_since(root, journal):
     _dead_entry(root, journal)
     (root / "a").write_text("mine\n")
     (root / "sub/n").write_text("mine too\n")
-    assert roll_back(journal) == ()
+    (root / "a.codex-saved").write_text("of another time\n")
+    assert roll_back(journal) == (root / "a.codex-saved-2",)
     assert (root / "a").read_text() == "mine\n"
+    assert (root / "a.codex-saved").read_text() == "of another time\n"
+    assert (root / "a.codex-saved-2").read_text() == "x\n"
     assert (root / "sub/n").read_text() == "mine too\n"
     assert not list(root.rglob(".codex-patch-*"))
+    assert roll_back(journal) == ()
+
+
+def test_what_was_deleted_and_made_anew_is_kept_twice(root, journal):
+    (root / "a").write_text("x\n")
+    _dead_entry(root, journal, "DeleteFile(root / 'a')")
+    assert not (root / "a").exists()
+    (root / "a").write_text("mine\n")
+    assert roll_back(journal) == (root / "a.codex-saved",)
+    assert {path.name: path.read_text() for path in root.iterdir()} == {"a": "mine\n", "a.codex-saved": "x\n"}
+    assert not list(journal.iterdir())
+
+
+STEP = {"path": "{root}/a", "new": None, "old": ".codex-patch-0123456789ab-0.old", "digest": ""}
+DAMAGED = {
+    "empty": "",
+    "no text": "\0",
+    "no object": "[]",
+    "nothing in it": "{}",
+    "too deep": "[" * 100_000,
+    "no list": {"folders": 1, "steps": []},
+    "no folder": {"folders": [1], "steps": []},
+    "a relative folder": {"folders": ["a"], "steps": []},
+    "no step": {"folders": [], "steps": ["x"]},
+    "a field missing": {"folders": [], "steps": [{"path": "{root}/a"}]},
+    "an unknown field": {"folders": [], "steps": [{**STEP, "more": 1}]},
+    "a number for a path": {"folders": [], "steps": [{**STEP, "path": 1}]},
+    "a relative path": {"folders": [], "steps": [{**STEP, "path": "a"}]},
+    "a path with dots": {"folders": [], "steps": [{**STEP, "path": "{root}/sub/../a"}]},
+    "a path with a null": {"folders": [], "steps": [{**STEP, "path": "{root}/s\0/a"}]},
+    "a path for a name": {"folders": [], "steps": [{**STEP, "old": "{root}/mine"}]},
+    "dots in a name": {"folders": [], "steps": [{**STEP, "old": ".codex-patch-0-0.old/../mine"}]},
+    "a name of the user's": {"folders": [], "steps": [{**STEP, "old": "mine"}]},
+    "the user's for a new name": {"folders": [], "steps": [{**STEP, "new": "mine"}]},
+    "a number for a name": {"folders": [], "steps": [{**STEP, "new": 1}]},
+    "the first step is good": {"folders": [], "steps": [STEP, {**STEP, "new": "mine"}]},
+}
+
+
+@pytest.mark.parametrize("suffix", ["json", "done"])
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_entry_is_told_and_touches_nothing(root, journal, content, suffix):
+    (root / "a").write_text("x\n")
+    (root / "mine").write_text("mine\n")
+    text = content if isinstance(content, str) else json.dumps(content)
+    journal.mkdir(parents=True)
+    entry = journal / f"0.{suffix}"
+    entry.write_text(text.replace("{root}", str(root)))
+    _dead_entry(root, journal)
+    (root / ".codex-patch-0123456789ab-0.old").write_text("set aside\n")
+    with pytest.raises(PatchError, match="it is damaged") as caught:
+        roll_back(journal)
+    assert str(entry) in str(caught.value)
+    assert f"these could: {root / 'a'}" in str(caught.value)
+    assert list(journal.iterdir()) == [entry]
+    texts = {path.name: path.read_text() for path in root.iterdir()}
+    assert texts == {"a": "x\n", "mine": "mine\n", ".codex-patch-0123456789ab-0.old": "set aside\n"}
 
 
 def test_roll_back_follows_no_link(root, journal, tmp_path):

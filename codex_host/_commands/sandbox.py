@@ -25,6 +25,7 @@ from codex_host.config import Config
 from codex_host.errors import CodexError, SandboxError
 from codex_host.parts import Launch
 from codex_host.permissions import resolve, without_exposing
+from codex_host.text import neutralise
 
 __all__ = ["command", "run_command"]
 
@@ -45,7 +46,7 @@ def run_command(name: str, backend: str | None = None) -> click.Command:
         try:
             return asyncio.run(_run({**options, **fixed}, options["argv"]))
         except CodexError as error:
-            click.echo(f"codex: {error}", err=True)
+            click.echo(f"codex: {neutralise(str(error))}", err=True)
             return SETUP_FAILED
 
     return click.Command(
@@ -90,7 +91,8 @@ async def _launch(
     """The command as the configured sandbox starts it. Raises SandboxError if there is none."""
     granted = without_exposing(config.permissions, config.home)
     fence = resolve(granted, command.cwd, temporary.path(), [config.home])
-    env = child_environment(os.environ, fence, (), config.shell_environment_policy)
+    keys = [os.environ.get(str(table.get("env_key", "")), "") for table in config.model_providers.values()]
+    env = child_environment(os.environ, fence, keys, config.shell_environment_policy)
     if fence.open:
         return Launch(command.argv, env, command.cwd)
     plugins = Plugins(disabled=config.disabled_plugins)

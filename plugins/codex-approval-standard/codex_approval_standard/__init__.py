@@ -11,7 +11,8 @@
 | the sandbox stopped a command     | offers outside      | offers it  | no more |
 
 "Runs" means inside the sandbox, unless the user opened the fence altogether (`danger-full-access`). A command
-that the user approved for the session runs under each of them.
+that the user approved for the session runs under each of them. Without a sandbox neither `git` nor a script with `cd`
+is known to only read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class UnlessAllowListed(ApprovalPolicy):
             case Exec() if _bare(context):
                 return Ask(_BARE)
             case Exec():
-                doubt = objection(action.argv)
+                doubt = objection(action.argv, sandboxed=context.sandboxed)
                 return Ask(doubt) if doubt else Run("this command is known to only read")
             case Patch():
                 return Ask(_outside(context) or "it changes files")

@@ -7,7 +7,8 @@ question, the opposite a file: in doubt there is an objection. A script for a sh
 (`codex_approval_standard._script`) and all its commands are.
 
 What the user's own set-up makes of a command is not looked at: programs earlier in the PATH, the shell's profile, what
-the configuration makes git start. It stays inside the sandbox like the command itself.
+the configuration makes git start. It stays inside the sandbox like the command itself; where none holds a command,
+`git` is not known to only read, since a repository brings its own configuration, nor is what happens after a `cd`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ class Judgement:
     objection: str | None
 
 
-def objection(argv: Sequence[str]) -> str | None:
+def objection(argv: Sequence[str], *, sandboxed: bool = True) -> str | None:
     """Why a command, or one of those in its script, is not known to only read; None if all are known."""
-    return next((judged.objection for judged in judge(argv) if judged.objection), None)
+    return next((judged.objection for judged in judge(argv, sandboxed=sandboxed) if judged.objection), None)
 
 
-def judge(argv: Sequence[str]) -> tuple[Judgement, ...]:
-    """What a command really runs, each with its judgement: the commands of a shell's plain script, else itself."""
+def judge(argv: Sequence[str], *, sandboxed: bool = True) -> tuple[Judgement, ...]:
+    """What a command really runs, each with its judgement: the commands of a shell's plain script, else itself.
+
+    `sandboxed` says whether something holds what they make other programs do.
+    """
     match argv:
         case ["bash" | "sh", "-lc" | "-c", script]:
             try:
@@ -44,7 +48,16 @@ def judge(argv: Sequence[str]) -> tuple[Judgement, ...]:
                 return (Judgement(tuple(argv), str(error)),)
         case _:
             commands = (Command(tuple(argv)),)
-    return tuple(Judgement(command.argv, _doubt(command)) for command in commands)
+    return tuple(Judgement(each.argv, _doubt(each) or (None if sandboxed else _unheld(each))) for each in commands)
+
+
+def _unheld(command: Command) -> str | None:
+    match command.argv:
+        case ["git", *_]:
+            return "`git` starts what the repository's configuration names, and no sandbox would hold that"
+        case ["cd", *_]:
+            return "`cd` leads to a folder that nobody has looked at, and no sandbox would hold what is run there"
+    return None
 
 
 def _doubt(command: Command) -> str | None:

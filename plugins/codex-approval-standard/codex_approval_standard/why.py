@@ -57,7 +57,7 @@ def _why(context: CommandContext, command: tuple[str, ...], script: str | None, 
     rows = [
         ("policy", f"{name}, in {cwd}"),
         ("granted", f"{granted} ({'no sandbox' if fence.open else 'in the sandbox'})"),
-        *_parse(argv),
+        *_parse(argv, sandboxed=not fence.open),
         ("verdict", _spoken(verdict)),
         ("rule", verdict.reason),
     ]
@@ -65,9 +65,9 @@ def _why(context: CommandContext, command: tuple[str, ...], script: str | None, 
         click.echo(f"{label:<9}{visible(text)}")
 
 
-def _parse(argv: tuple[str, ...]) -> list[tuple[str, str]]:
+def _parse(argv: tuple[str, ...], *, sandboxed: bool) -> list[tuple[str, str]]:
     """The commands that are found in this one, and what is known of each."""
-    judged = judge(argv)
+    judged = judge(argv, sandboxed=sandboxed)
     rows = [(shlex.join(one.argv), one.objection or "known to only read") for one in judged]
     width = min(max(len(words) for words, _ in rows), 40)
     labels = ["commands", *[""] * (len(rows) - 1)]

@@ -156,7 +156,14 @@ def test_is_not_known_to_only_read(argv):
     assert objection(argv)
 
 
+@pytest.mark.parametrize("argv", commands(SAFE), ids=" ".join)
+def test_without_a_sandbox_git_is_not_known(argv):
+    assert bool(objection(argv, sandboxed=False)) == (argv[0] in {"git", "cd"})
+
+
 def test_objections_name_what_is_wrong():
     assert objection(("make", "all")) == "`make` is not on the list of commands that only read"
     assert "-delete" in (objection(("find", ".", "-delete")) or "")
+    assert "sandbox" in (objection(("git", "log"), sandboxed=False) or "")
+    assert "--output=f" in (objection(("git", "log", "--output=f"), sandboxed=False) or "")
     assert "--output=f" in (objection(("git", "log", "--output=f")) or "")

@@ -26,6 +26,7 @@ from codex_host.testing.approval_policy import ApprovalPolicyContract
 CWD = Path("/work")
 SAFE, OTHER = Exec(("ls", "-l"), CWD), Exec(("make",), CWD)
 SCRIPT = Exec(("bash", "-lc", "ls && rg foo | head"), CWD)
+STATUS = Exec(("git", "status"), CWD)
 PATCH = Patch((AddFile(CWD / "a", "text"),))
 USE = Use("search", "{}")
 CLOSED = Fence(readable=None, writable=())
@@ -67,6 +68,15 @@ TABLE = [
     (SCRIPT, context(WORK, False), Ask, Ask, Refuse),
     (Exec(("bash", "-lc", "ls; make"), CWD), context(WORK, True), Ask, Run, Run),
     (Exec(("bash", "-lc", "ls > a"), CWD), context(WORK, True), Ask, Run, Run),
+    # What git starts, here or where `cd` leads, is held by the sandbox or by nothing.
+    (STATUS, context(CLOSED, True), Run, Run, Run),
+    (STATUS, context(OPEN, False), Ask, Run, Run),
+    (STATUS, context(OPEN, False, grants=(CommandGrant(STATUS.argv, CWD),)), Run, Run, Run),
+    (Exec(("bash", "-lc", "ls | head; git log"), CWD), context(WORK, True), Run, Run, Run),
+    (Exec(("bash", "-lc", "ls | head; git log"), CWD), context(OPEN, False), Ask, Run, Run),
+    (Exec(("bash", "-lc", "cd src && ls"), CWD), context(WORK, True), Run, Run, Run),
+    (Exec(("bash", "-lc", "cd src && ls"), CWD), context(OPEN, False), Ask, Run, Run),
+    (SCRIPT, context(OPEN, False), Run, Run, Run),
     (PATCH, context(CLOSED, True, INSIDE), Ask, Ask, Refuse),
     (PATCH, context(WORK, True, INSIDE), Ask, Run, Run),
     (PATCH, context(WORK, False, INSIDE), Ask, Run, Run),

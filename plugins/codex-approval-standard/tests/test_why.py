@@ -60,6 +60,13 @@ def test_the_configuration_counts(run_codex, codex_home):
     assert rows["rule"] == ["the permissions are danger-full-access"]
 
 
+def test_without_a_sandbox_it_says_so_of_git(run_codex, codex_home):
+    (codex_home / "config.toml").write_text('sandbox_mode = "danger-full-access"\n')
+    rows = said(run_codex("approvals", "why", "git", "status"))
+    assert rows["verdict"] == ["you are asked; with nobody to ask it is refused"]
+    assert rows["commands"] == [f"git status  {rows['rule'][0]}"]
+
+
 def test_control_characters_are_spelled_out(run_codex):
     assert "\x1b" not in run_codex("approvals", "why", "--", "ls", "\x1b[31m").assert_success().stdout
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +46,7 @@ class Exec(Frontend):
         return {"approval_policy": "never"} if config.approval_policy in STANDARD_POLICIES else {}
 
     async def run(self, host: Host, options: Mapping[str, Any]) -> Ending | None:
-        prompt = _prompt(options["prompt"])
+        prompt = await _prompt(options["prompt"])
         if not options["skip_git_repo_check"] and not _in_git_work_tree(host.cwd):
             raise WorkspaceError(
                 f"{host.cwd} is in no git work tree, so changes could not be taken back; "
@@ -74,17 +77,38 @@ def _print(answer: str) -> None:
         raise CodexError(f"the answer cannot be written to standard output: {error.strerror}") from error
 
 
-def _prompt(given: str | None) -> str:
+async def _prompt(given: str | None) -> str:
     """The prompt from the command line; from standard input for `-`, or if there is none and it is no terminal."""
     if given is not None and given != "-":
         prompt = given
     elif sys.stdin is None or (given is None and sys.stdin.isatty()):
         raise UsageError("there is no prompt; give it as an argument, or on standard input with `codex exec -`")
     else:
-        prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
+        prompt = (await _standard_input()).decode("utf-8", "replace")
     if not prompt.strip():
         raise UsageError("the prompt is empty")
     return prompt
+
+
+async def _standard_input() -> bytes:
+    """All of standard input, read by a thread that holds up nobody: a signal ends the wait, and the program."""
+    loop = asyncio.get_running_loop()
+    read: asyncio.Future[bytes] = loop.create_future()
+
+    def done(data: bytes) -> None:
+        if not read.done():
+            read.set_result(data)
+
+    def work() -> None:
+        pieces = []
+        with contextlib.suppress(OSError):
+            while piece := os.read(0, 1 << 16):  # not `sys.stdin`, whose lock Python wants at its end
+                pieces.append(piece)
+        with contextlib.suppress(RuntimeError):  # the loop has gone meanwhile
+            loop.call_soon_threadsafe(done, b"".join(pieces))
+
+    threading.Thread(target=work, name="standard input", daemon=True).start()
+    return await read
 
 
 def _in_git_work_tree(folder: Path) -> bool:

@@ -143,3 +143,54 @@ def test_a_link_is_followed(home, tree):
     (tree / "CLAUDE.md").write_text("linked")
     (tree / "AGENTS.md").symlink_to("CLAUDE.md")
     assert AgentsMd(home).text(tree, MUCH) == "linked"
+
+
+def test_a_link_out_of_the_project_is_not_followed(home, tree, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    (tree / "AGENTS.md").symlink_to(tmp_path / "secret")
+    (tree / "middle/AGENTS.md").symlink_to("/proc/self/environ")
+    (tree / "middle/leaf/AGENTS.md").symlink_to("../../../secret")
+    assert AgentsMd(home).text(tree / "middle/leaf", MUCH) is None
+
+
+def test_a_link_out_of_a_folder_below_the_root_is_followed(home, tree):
+    (tree / "CLAUDE.md").write_text("linked")
+    (tree / "middle/AGENTS.md").symlink_to("../CLAUDE.md")
+    assert AgentsMd(home).text(tree / "middle", MUCH) == "linked"
+
+
+def test_outside_a_work_tree_a_link_stays_in_the_folder_itself(home, tmp_path):
+    folder = tmp_path / "plain/sub"
+    folder.mkdir(parents=True)
+    (tmp_path / "plain/notes").write_text("above")
+    (folder / "AGENTS.md").symlink_to("../notes")
+    assert AgentsMd(home).text(folder, MUCH) is None
+
+
+def test_nothing_of_the_home_is_sent_for_a_project(tree):
+    home = tree / "home"
+    home.mkdir()
+    (home / "auth.json").write_text("key")
+    (tree / "AGENTS.md").symlink_to("home/auth.json")
+    assert AgentsMd(home).text(tree, MUCH) is None
+
+
+def test_a_working_directory_may_be_reached_through_a_link(home, tree, tmp_path):
+    (tree / "AGENTS.md").write_text("root")
+    (tmp_path / "link").symlink_to(tree)
+    assert AgentsMd(home).text(tmp_path / "link", MUCH) == "root"
+
+
+def test_the_users_own_text_may_be_kept_elsewhere(home, tree, tmp_path):
+    (tmp_path / "dotfiles").write_text("user")
+    (home / "instructions.md").symlink_to(tmp_path / "dotfiles")
+    assert AgentsMd(home).text(tree, MUCH) == "user"
+
+
+@pytest.mark.parametrize("name", ["instructions.md", "AGENTS.md"])
+def test_what_becomes_a_pipe_while_it_is_looked_at_is_not_waited_for(home, tree, monkeypatch, name):
+    """What is opened is what is judged, not what stood there before."""
+    os.mkfifo(home / name)
+    os.mkfifo(tree / name)
+    monkeypatch.setattr(os, "stat", lambda path, **_: os.lstat(__file__))
+    assert AgentsMd(home).text(tree, MUCH) is None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 
 from codex_host.errors import SandboxError
-from codex_host.permissions import Fence
+from codex_host.permissions import Fence, Network
 from codex_lib_linux_confinement import capabilities, kernel, landlock, seccomp
+from codex_lib_linux_confinement.rules import confines_writing
 
 __all__ = ["Restriction", "Restrictions", "unavailable"]
 
 _PR_SET_NO_NEW_PRIVS = 38
 
 _FIRST_ABI_WITH_TRUNCATE = 3
+_FIRST_ABI_WITH_RESOLVE_UNIX = 9
 
 
 def unavailable() -> str | None:
@@ -70,10 +72,7 @@ class Restrictions:
                 self._abi = landlock.abi()
             if self._rulesets is None:
                 self._rulesets = landlock.Rulesets(self._abi)
-            programs: tuple[seccomp.Program, ...] = (seccomp.program(fence.network),)
-            if self._abi < _FIRST_ABI_WITH_TRUNCATE and fence.writable is not None:
-                programs += (seccomp.truncate_program(),)
-            return Restriction(self._rulesets.descriptor(fence), programs)
+            return Restriction(self._rulesets.descriptor(fence), _programs(fence, self._abi))
         except OSError as error:
             raise SandboxError(f"the sandbox cannot be made: {error.filename}: {error.strerror}") from error
 
@@ -81,3 +80,16 @@ class Restrictions:
         """Close the descriptors that are kept; safe to call twice."""
         if self._rulesets is not None:
             self._rulesets.close()
+
+
+def _programs(fence: Fence, abi: int) -> tuple[seccomp.Program, ...]:
+    """The seccomp programs for a fence: one for its network, others for what this landlock does not guard.
+
+    Whoever reaches a unix socket of the host has another program write for it: docker, `systemd-run --user`.
+    """
+    programs: tuple[seccomp.Program, ...] = (seccomp.program(fence.network),)
+    if abi < _FIRST_ABI_WITH_TRUNCATE and confines_writing(fence):
+        programs += (seccomp.truncate_program(),)
+    if abi < _FIRST_ABI_WITH_RESOLVE_UNIX and fence.writable is not None and fence.network is not Network.NONE:
+        programs += (seccomp.unix_program(),)
+    return programs

@@ -1,8 +1,8 @@
 """What a fence means to landlock: which rights are forbidden, and the paths at which they are given back.
 
 Landlock forbids what a ruleset handles; each rule gives rights back at one file, or at one folder and all
-below it, and no rule can take a right away again. So a path is hidden by giving reading rights to its
-neighbours, level by level, and not to it. Documentation/userspace-api/landlock.rst
+below it, and no rule can take a right away again. So a path is hidden by giving rights to its neighbours,
+level by level, and not to it. Documentation/userspace-api/landlock.rst
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from collections.abc import Iterable, Iterator
 from codex_host.errors import SandboxError
 from codex_host.permissions import Fence
 
-__all__ = ["FILE", "READ", "REFER", "RESOLVE_UNIX", "TRUNCATE", "WRITE", "handled_file_rights", "rules"]
+__all__ = [
+    "FILE",
+    "READ",
+    "REFER",
+    "RESOLVE_UNIX",
+    "TRUNCATE",
+    "WRITE",
+    "confines_writing",
+    "handled_file_rights",
+    "rules",
+]
 
 # LANDLOCK_ACCESS_FS_*: include/uapi/linux/landlock.h
 EXECUTE = 1 << 0
@@ -44,13 +54,20 @@ _DEVICE = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
+def confines_writing(fence: Fence) -> bool:
+    """Whether there is anything that must not be written: what is outside the writable roots, or hidden."""
+    return fence.writable is not None or bool(fence.hidden)
+
+
 def handled_file_rights(fence: Fence, abi: int) -> int:
     """The rights that are forbidden wherever no rule gives them back.
 
     There are always some, since being in a domain of its own keeps a command from tracing processes outside.
     """
     known = (1 << (13 + sum(abi >= addition for addition in (2, 3, 5, 9)))) - 1
-    return known if fence.writable is not None else known & (READ | REFER | RESOLVE_UNIX)
+    if not confines_writing(fence):
+        return known & (READ | REFER | RESOLVE_UNIX)
+    return known if fence.writable is not None else known & ~IOCTL_DEV  # devices are for who may write everything
 
 
 def rules(fence: Fence) -> dict[str, int]:
@@ -67,19 +84,10 @@ def rules(fence: Fence) -> dict[str, int]:
 
     for path, rights in _reading(fence, hidden):
         grant(path, rights)
+    for path, rights in _writing(fence, hidden):
+        grant(path, rights)
     for device in _DEVICES:
         grant(device, _DEVICE)
-    if fence.writable is None:
-        grant("/", REFER)  # denied unless allowed, whether handled or not
-    for root in map(str, fence.writable or ()):
-        for secret in hidden:
-            if _below(secret, root) and secret != root:
-                raise SandboxError(
-                    f"landlock cannot hide {secret}, because it lies in the writable folder {root}; "
-                    "work in another folder, or move what is to be hidden"
-                )
-        if not any(_below(root, secret) for secret in hidden):
-            grant(root, WRITE)
     return granted
 
 
@@ -100,11 +108,33 @@ def _reading(fence: Fence, hidden: frozenset[str]) -> Iterator[tuple[str, int]]:
         yield path, READ
 
 
+def _writing(fence: Fence, hidden: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """The paths that may be written, or just allow REFER where writing is free: it is denied unless allowed.
+
+    Where all but what is hidden may be written, the folders above a hidden path get nothing, so that nothing
+    can be made or removed directly in them: the right to it would reach into the hidden folder as well.
+    Raises SandboxError if the fence hides something below a writable root.
+    """
+    if fence.writable is None:
+        for path in _around("/", hidden):
+            yield path, WRITE & ~READ
+        return
+    for root in map(str, fence.writable):
+        for secret in hidden:
+            if _below(secret, root) and secret != root:
+                raise SandboxError(
+                    f"landlock cannot hide {secret}, because it lies in the writable folder {root}; "
+                    "work in another folder, or move what is to be hidden"
+                )
+        if not any(_below(root, secret) for secret in hidden):
+            yield root, WRITE
+
+
 def _around(root: str, hidden: Iterable[str]) -> Iterator[str]:
     """The fewest paths that together hold all below `root` but what is hidden.
 
     Symbolic links are left out: following one is free, and its target counts where it really is. What is made
-    later beside a hidden path is not readable until the rules are made anew, which happens for each command.
+    later beside a hidden path is out of reach until the rules are made anew, which happens for each command.
     """
     if any(_below(root, secret) for secret in hidden):
         return

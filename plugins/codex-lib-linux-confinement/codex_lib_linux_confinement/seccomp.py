@@ -14,7 +14,7 @@ import sys
 from codex_host.permissions import Network
 from codex_lib_linux_confinement import kernel
 
-__all__ = ["MACHINES", "Program", "program", "truncate_program", "unavailable"]
+__all__ = ["MACHINES", "Program", "program", "truncate_program", "unavailable", "unix_program"]
 
 MACHINES = ("x86_64", "aarch64")
 
@@ -55,6 +55,11 @@ def program(network: Network) -> Program:
 def truncate_program() -> Program:
     """The program to add where landlock does not guard truncation (before its version 3), on this machine."""
     return _shipped(f"{os.uname().machine}-no-truncate.bpf")
+
+
+def unix_program() -> Program:
+    """The program to add where landlock does not guard unix sockets (before its version 9), on this machine."""
+    return _shipped(f"{os.uname().machine}-no-unix.bpf")
 
 
 @functools.cache

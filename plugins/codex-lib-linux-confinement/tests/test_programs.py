@@ -133,6 +133,17 @@ CALLS = {
         ("openat", (0, 0, 0o1101), ALLOW),
         ("openat", (0, 0, 0o1102), ALLOW),
     ],
+    "no-unix": [
+        *(("socket", (UNIX, kind), EPERM) for kind in range(16)),
+        ("socket", (UNIX, STREAM | CLOEXEC), EPERM),
+        ("socket", (1 << 32 | UNIX, STREAM), EPERM),
+        *(("socket", (family, STREAM), ALLOW) for family in (INET, INET6, NETLINK)),
+        *(("socketpair", (UNIX, kind), EPERM) for kind in range(16) if kind not in (STREAM, SEQPACKET)),
+        ("socketpair", (UNIX, DGRAM | CLOEXEC), EPERM),
+        ("socketpair", (UNIX, 1 << 32 | DGRAM), EPERM),
+        *(("socketpair", (UNIX, kind | CLOEXEC), ALLOW) for kind in (STREAM, SEQPACKET)),
+        *((name, (), ALLOW) for name in ("connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg")),
+    ],
 }
 
 

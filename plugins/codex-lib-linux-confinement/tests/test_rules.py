@@ -7,12 +7,14 @@ import os
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from codex_lib_linux_confinement import landlock, restriction, seccomp
 from codex_lib_linux_confinement.rules import (
     EXECUTE,
     IOCTL_DEV,
+    MAKE,
     READ,
     READ_DIR,
     REFER,
@@ -77,6 +79,49 @@ def test_hiding_below_a_writable_folder_is_refused(tree):
     fence = Fence(readable=None, writable=(tree,), hidden=(tree / "home" / "config",))
     with pytest.raises(SandboxError, match="landlock cannot hide"):
         rules(fence)
+
+
+@pytest.mark.parametrize("readable", [None, ()])
+def test_what_is_hidden_is_closed_to_writing_where_all_else_is_open(tree, readable):
+    fence = Fence(readable=readable, writable=None, hidden=(tree / "home" / "config" / "secret",))
+    granted = rules(fence)
+    for path in ("other", "home/project", "home/notes", "home/config/plain"):
+        assert granted[f"{tree}/{path}"] == (WRITE if readable is None else WRITE & ~READ)
+    assert granted["/usr"] & WRITE & ~READ == WRITE & ~READ
+    above = ("home/config/secret", "home/config", "home", "")
+    assert not [path for path in above if f"{tree}/{path}".rstrip("/") in granted]
+    assert granted.get("/", READ_DIR) == READ_DIR
+    handled = handled_file_rights(fence, landlock.NEWEST_ABI)
+    assert handled & (WRITE | MAKE_DEVICES | RESOLVE_UNIX) == WRITE | MAKE_DEVICES | RESOLVE_UNIX
+    assert not handled & IOCTL_DEV
+
+
+def test_writing_is_not_handled_where_it_is_open_to_all():
+    fence = Fence(readable=None, writable=None)
+    assert not handled_file_rights(fence, landlock.NEWEST_ABI) & (MAKE | MAKE_DEVICES | TRUNCATE | IOCTL_DEV)
+    assert rules(fence)["/"] & REFER  # denied unless allowed, whether handled or not
+
+
+@pytest.mark.parametrize(
+    ("writable", "hidden", "network", "abi", "expected"),
+    [
+        ((), (), Network.NONE, 10, ""),
+        ((), (), Network.NONE, 3, ""),
+        ((), (), Network.NONE, 2, "truncate"),
+        ((), (), Network.ALL, 9, ""),
+        ((), (), Network.ALL, 8, "unix"),
+        ((), (), Network.ALL, 1, "truncate unix"),
+        (None, (), Network.ALL, 1, ""),
+        (None, ("/secret",), Network.ALL, 1, "truncate"),
+    ],
+)
+def test_which_seccomp_programs_go_with_a_fence(writable, hidden, network, abi, expected):
+    if reason := seccomp.unavailable():
+        pytest.skip(reason)
+    fence = Fence(readable=None, writable=writable, hidden=tuple(map(Path, hidden)), network=network)
+    named = {"truncate": seccomp.truncate_program(), "unix": seccomp.unix_program()}
+    wanted = (seccomp.program(network), *(named[name] for name in expected.split()))
+    assert restriction._programs(fence, abi) == wanted
 
 
 def test_writable_folders_make_no_devices():

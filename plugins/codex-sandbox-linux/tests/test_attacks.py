@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from codex_sandbox_linux.landlock_sandbox import LandlockSandbox
 
 from codex_host.permissions import Network
 
@@ -54,6 +55,19 @@ WRITES = {
         os.open('new', os.O_CREAT | os.O_WRONLY, dir_fd=found)""",
     "the folder of the parent process": """
         os.mkdir(f'/proc/{PARENT}/root' + OUTSIDE + '/new')""",
+    "make a device that stands for nothing": "os.mknod(OUTSIDE + '/new', 0o20666, 0)",  # an overlay's whiteout
+}
+
+HIDDEN_WRITES = {
+    **{name: code.replace("OUTSIDE", "HIDDEN") for name, code in WRITES.items()},
+    "move the folder": "os.rename(HIDDEN, WORK + '/moved')",
+    "exchange the folder": """
+        at = -100
+        call('renameat2', at, (WORK + '/folder').encode(), at, HIDDEN.encode(), 2)""",
+    "move a folder above": """
+        above = os.path.dirname(HIDDEN)
+        os.rename(above, above + '.moved')
+        os.rename(above + '.moved', above)""",
 }
 
 READS = {
@@ -171,6 +185,13 @@ NETWORK = {
     "an abstract socket": "socket.socket(socket.AF_UNIX).connect('\\0' + os.path.dirname(WORK))",
 }
 
+NAMED_SOCKETS = {
+    name: NETWORK[name] for name in ("a named stream socket", "a named datagram socket", "an abstract socket")
+} | {
+    "a datagram socket of its own": """
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', os.path.dirname(WORK) + '/datagram')""",
+}
+
 RAW_NETWORK = {
     "raw": "socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)",
     "raw IPv6": "socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)",
@@ -216,6 +237,11 @@ def test_writing_outside(laboratory, name):
     is_refused(laboratory, WRITES[name], laboratory.fence)
 
 
+@pytest.mark.parametrize("name", HIDDEN_WRITES)
+def test_writing_what_is_hidden_where_all_else_may_be_written(laboratory, name):
+    is_refused(laboratory, HIDDEN_WRITES[name], replace(laboratory.fence, writable=None, network=Network.ALL))
+
+
 @pytest.mark.parametrize("name", READS)
 def test_reading(laboratory, name):
     is_refused(laboratory, READS[name], laboratory.fence)
@@ -235,23 +261,54 @@ def test_the_kernel(laboratory, name):
 # The rest is seccomp's alone, to whom all users are alike.
 
 
-@pytest.mark.parametrize("name", [*NETWORK, *RAW_NETWORK])
-def test_no_network(own_laboratory, name):
+@pytest.fixture
+def listeners(own_laboratory):
+    """Unix sockets outside that anybody may speak to, as those of docker and systemd."""
     with (
         socket.socket(socket.AF_UNIX) as stream,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as packets,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram,
         socket.socket(socket.AF_UNIX) as abstract,
     ):
         for each, address in (
             (stream, f"{own_laboratory.top}/stream"),
+            (packets, f"{own_laboratory.top}/packets"),
             (abstract, f"\0{own_laboratory.top}"),
         ):
             each.bind(address)
             each.listen()
         datagram.bind(f"{own_laboratory.top}/datagram")
-        for path in ("stream", "datagram"):
+        for path in ("stream", "packets", "datagram"):
             (own_laboratory.top / path).chmod(0o777)
-        is_refused(own_laboratory, (NETWORK | RAW_NETWORK)[name], own_laboratory.fence)
+        yield
+
+
+@pytest.mark.usefixtures("listeners")
+@pytest.mark.parametrize("name", [*NETWORK, *RAW_NETWORK])
+def test_no_network(own_laboratory, name):
+    is_refused(own_laboratory, (NETWORK | RAW_NETWORK)[name], own_laboratory.fence)
+
+
+@pytest.mark.usefixtures("listeners")
+@pytest.mark.parametrize("abi", [None, 1])
+@pytest.mark.parametrize("name", NAMED_SOCKETS)
+def test_unix_sockets_outside_even_with_all_network(own_laboratory, name, abi):
+    """Who listens there could write what the command may not."""
+    own_laboratory.sandbox = LandlockSandbox(abi)
+    assert own_laboratory.attack(lines(NAMED_SOCKETS[name]), None).code == 0
+    is_refused(own_laboratory, NAMED_SOCKETS[name], replace(own_laboratory.fence, network=Network.ALL))
+
+
+@pytest.mark.usefixtures("listeners")
+@pytest.mark.parametrize(("kind", "path"), [("SOCK_STREAM", "stream"), ("SOCK_SEQPACKET", "packets")])
+def test_a_pair_of_streams_cannot_be_turned_to_another_socket(own_laboratory, kind, path):
+    """The kernel's own rule, which the seccomp programs build upon."""
+    code = f"""
+        one, other = socket.socketpair(socket.AF_UNIX, socket.{kind})
+        other.close()
+        one.connect(os.path.dirname(WORK) + '/{path}')"""
+    result = own_laboratory.attack(lines(code), replace(own_laboratory.fence, network=Network.ALL))
+    assert result.output.strip() in ("EISCONN", "EPERM", "EACCES"), result
 
 
 @pytest.mark.parametrize("name", RAW_NETWORK)
@@ -276,8 +333,6 @@ def test_everything_but_files_is_refused_where_all_may_be_written(laboratory, ne
 @pytest.mark.parametrize("abi", [1, 2, 3, 4, 5, 6])
 def test_an_older_landlock(own_laboratory, abi):
     """What the interface of an older kernel leaves open to files is closed otherwise."""
-    from codex_sandbox_linux.landlock_sandbox import LandlockSandbox
-
     own_laboratory.sandbox = LandlockSandbox(abi)
     attacks = [
         "truncate by name",
@@ -289,6 +344,8 @@ def test_an_older_landlock(own_laboratory, abi):
     for name in attacks:
         before = own_laboratory.seen()
         assert own_laboratory.attack(lines(WRITES[name]), own_laboratory.fence).refused, name
+        assert own_laboratory.seen() == before
+        assert own_laboratory.attack(lines(HIDDEN_WRITES[name]), replace(own_laboratory.fence, writable=None)).refused
         assert own_laboratory.seen() == before
     assert own_laboratory.attack("open(WORK + '/victim', 'w').truncate()", own_laboratory.fence).code == 0
 

@@ -68,8 +68,9 @@ with socket.create_server(('127.0.0.1', 0)) as server, socket.create_connection(
     server.accept()
 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))
 socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 socket.getaddrinfo('localhost', 80)
+socket.if_nameindex()
 """
 
 
@@ -81,9 +82,21 @@ def test_shell(laboratory, name):
     assert result.code == 0, result
 
 
+@pytest.mark.parametrize("network", list(Network))
 @pytest.mark.parametrize("code", [ASYNCIO, MULTIPROCESSING], ids=["asyncio", "multiprocessing"])
-def test_python(laboratory, code):
-    result = laboratory.run(laboratory.python, "-I", "-c", code, fence=laboratory.fence)
+def test_python(laboratory, code, network):
+    result = laboratory.run(laboratory.python, "-I", "-c", code, fence=replace(laboratory.fence, network=network))
+    assert result.code == 0, result
+
+
+def test_a_manager_of_multiprocessing_needs_an_address_of_the_network(own_laboratory):
+    """A limit to know of: by default its server is a named unix socket."""
+    code = """if True:
+        from multiprocessing.managers import SyncManager
+        with SyncManager(('127.0.0.1', 0)) as manager:
+            assert manager.dict(key='x')['key'] == 'x'"""
+    fence = replace(own_laboratory.fence, network=Network.ALL)
+    result = own_laboratory.run(sys.executable, "-I", "-c", code, fence=fence)
     assert result.code == 0, result
 
 
@@ -115,6 +128,39 @@ def test_writing_everywhere(laboratory):
     assert result.code == 0, result
     for attack in ("open(HIDDEN + '/victim')", "os.rename(HIDDEN + '/victim', WORK + '/moved')"):
         assert laboratory.attack(attack, fence).refused
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_shell_that_writes_everywhere(own_laboratory, name):
+    if name in NEEDS and not shutil.which(NEEDS[name]):
+        pytest.skip(f"there is no {NEEDS[name]}")
+    result = own_laboratory.shell(LINES[name], replace(own_laboratory.fence, writable=None))
+    assert result.code == 0, result
+
+
+def test_writing_everywhere_but_directly_above_what_is_hidden(laboratory):
+    """A limit to know of: the folders above a hidden path keep the entries they have; these can be changed."""
+    beside = laboratory.top / "beside"
+    beside.write_text("old")
+    os.chown(beside, laboratory.user or -1, laboratory.user or -1)
+    fence = replace(laboratory.fence, writable=None)
+    assert laboratory.shell("echo changed > ../beside; cat ../beside", fence).output == "changed\n"
+    for attack in ("os.unlink({0} + '/beside')", "open({0} + '/new', 'w')"):
+        assert laboratory.attack(attack.format("os.path.dirname(HIDDEN)"), fence).refused
+    assert laboratory.attack("os.rmdir(OUTSIDE + '/folder')", fence).code == 0
+
+
+def test_writing_everywhere_with_reading_confined(laboratory):
+    """The right to write is none to read."""
+    fence = replace(laboratory.fence, readable=(laboratory.work, *system_folders()), writable=None)
+    assert laboratory.attack("open(OUTSIDE + '/new', 'w').write('x')", fence).code == 0
+    for attack in ("open(OUTSIDE + '/victim')", "os.listdir(OUTSIDE)", "open(HIDDEN + '/new', 'w')"):
+        assert laboratory.attack(attack, fence).refused, attack
+
+
+def test_unix_sockets_where_all_may_be_written(own_laboratory):
+    fence = replace(own_laboratory.fence, writable=None, hidden=(), network=Network.ALL)
+    assert own_laboratory.attack("socket.socket(socket.AF_UNIX).bind(WORK + '/socket')", fence).code == 0
 
 
 def test_reading_confined(laboratory):

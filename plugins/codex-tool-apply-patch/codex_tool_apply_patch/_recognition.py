@@ -1,7 +1,8 @@
 """Recognising `apply_patch` among commands, as models type it into a shell. Pure.
 
 Only what means the patch and nothing else is recognised: a script with a further command, a pipe or an
-expansion is left to the shell, so nothing that the model asked for is silently dropped.
+expansion is left to the shell, so nothing that the model asked for is silently dropped. One thing differs: where
+`cd` would fail for want of the folder, the patch makes it, since nothing is known here of the files.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ _HEREDOC = re.compile(
     _PLACE
     + r"""
     [ \t]* (?P<inner> "\$\( [ \t]* cat [ \t]* )? <<(?P<tabs>-?) [ \t]*
-    (?: '(?P<end1>[^'\n]+)' | "(?P<end2>[^"$`\\\n]+)" | \\?(?P<end3>\w+) ) [ \t]*\r?\n
+    (?: '(?P<end1>[^'\n]+)' | "(?P<end2>[^"$`\\\n]+)" | \\(?P<end3>\w+) | (?P<expanding>\w+) ) [ \t]*\r?\n
     (?P<rest> .*)
     """,
     re.VERBOSE | re.DOTALL,
 )
+_EXPANDED = re.compile(r"[$`\\]")
 _QUOTED = re.compile(
     _PLACE + r"""[ \t]+ (?: '(?P<plain>(?:[^'] | '\\\'')*)' | "(?P<text>[^"$`\\]*)" ) \s*""",
     re.VERBOSE | re.DOTALL,
@@ -70,8 +72,11 @@ def _from_script(script: str, command: Exec) -> Patch | None:
 
 
 def _body(found: re.Match[str]) -> str | None:
-    """The heredoc's body, None if something follows it; what encloses it (`"$(cat <<EOF`) has to be closed."""
-    end = found["end1"] or found["end2"] or found["end3"]
+    """The heredoc's body, None if something follows it or the shell would put something else into it.
+
+    What encloses it (`"$(cat <<EOF`) has to be closed.
+    """
+    end = found["end1"] or found["end2"] or found["end3"] or found["expanding"]
     body = []
     lines = iter(found["rest"].split("\n"))
     for line in lines:
@@ -80,5 +85,7 @@ def _body(found: re.Match[str]) -> str | None:
         if line.removesuffix("\r") == end:
             break
         body.append(line)
-    after = "".join("".join(lines).split())
-    return "\n".join(body) if after == (')"' if found["inner"] else "") else None
+    after, text = "".join("".join(lines).split()), "\n".join(body)
+    if after != (')"' if found["inner"] else "") or (found["expanding"] and _EXPANDED.search(text)):
+        return None
+    return text

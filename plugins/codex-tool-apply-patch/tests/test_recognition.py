@@ -102,6 +102,15 @@ def test_what_does_something_else_is_left_to_the_shell(text):
     assert recognise(script(text)) is None
 
 
+@pytest.mark.parametrize("line", ["$HOME", "`ls`", "$(ls)", "a\\$b", "a\\", "a\\\\b"])
+@pytest.mark.parametrize("form", ["apply_patch <<{}\n{}\nEOF", 'apply_patch "$(cat <<-{}\n{}\nEOF\n)"'])
+def test_what_the_shell_would_expand_is_left_to_it(form, line):
+    patch = f"*** Begin Patch\n*** Add File: a\n+{line}\n*** End Patch"
+    assert recognise(script(form.format("EOF", patch))) is None
+    for marker in ("'EOF'", '"EOF"', "\\EOF"):
+        assert recognise(script(form.format(marker, patch))) == Patch((AddFile(CWD / "a", f"{line}\n"),))
+
+
 def test_quotes_within_a_quoted_patch():
     patch = '*** Begin Patch\n*** Add File: a\n+it\'s "so"\n*** End Patch'
     expected = Patch((AddFile(CWD / "sub/a", 'it\'s "so"\n'),))

@@ -74,38 +74,39 @@ class Sessions:
     def __init__(self, workbench: Workbench, limits: Limits) -> None:
         self.workbench = workbench
         self._limits = limits
-        self._running: dict[int, RunningCommand] = {}
+        self._left: dict[int, RunningCommand] = {}
         self._numbers = count(1)
 
     def add(self, command: RunningCommand) -> int:
         """A number for a command that goes on."""
         number = next(self._numbers)
-        self._running[number] = command
+        self._left[number] = command
         return number
 
     def check(self) -> None:
-        """Raises ToolError if one more would be too many."""
-        if len(self._running) >= MOST_RUNNING:
-            raise ToolError(f"{MOST_RUNNING} commands are running, among them {min(self._running)}; end one first")
+        """Raises ToolError if one more would be too many; one that has ended and was not told yet takes no room."""
+        running = [number for number, command in self._left.items() if command.outcome is None]
+        if len(running) >= MOST_RUNNING:
+            raise ToolError(f"{MOST_RUNNING} commands are running, among them {min(running)}; end one first")
 
     def find(self, name: Any) -> tuple[int, RunningCommand]:
         """The command that a model means, with its number. Raises ToolError if there is none."""
-        for number, command in self._running.items():
-            if name in (number, str(number)):
+        for number, command in self._left.items():
+            if name in (number, str(number)) and name is not True:  # which equals 1
                 return number, command
-        known = ", ".join(map(str, self._running)) or "none"
+        known = ", ".join(map(str, self._left)) or "none"
         raise ToolError(f"`session_id`: no command {name!r} is running; there are: {known}")
 
     async def tell(self, number: int, wait: float) -> ToolResult:
         """What a command wrote since it was told before, and how it ended if it has."""
-        command = self._running[number]
+        command = self._left[number]
         output = await command.output(wait)
         output = replace(output, head=_plain(output.head), tail=_plain(output.tail))
         match command.outcome:
             case None:
                 return still_running(output, number, self._limits)
             case outcome:
-                del self._running[number]
+                del self._left[number]
                 return self.told(outcome, output)
 
     def told(self, outcome: Ran | Patched | Used | Refused | Failed, output: Output | None = None) -> ToolResult:

@@ -325,6 +325,30 @@ def test_limits(tmp_path: Path) -> None:
 
 
 @linux
+def test_commands_that_have_ended_take_no_room(tmp_path: Path) -> None:
+    """Even if nobody has asked how they ended."""
+
+    def last() -> Call:
+        (tmp_path / "work/go").touch()
+        end = time.monotonic() + 20
+        while len(session.audience.of(ActionEnded)) < 16 and time.monotonic() < end:
+            time.sleep(0.02)
+        return start("echo last", yield_time_ms=9000)
+
+    session = Session(tmp_path)
+    wait = start("while [ ! -e go ]; do sleep 0.02; done", yield_time_ms=0)
+    *_, told, first = session.told(*[wait] * 16, last, write())
+    assert told["output"] == "last\n"
+    assert first["metadata"]["exit_code"] == 0
+
+
+@linux
+def test_true_is_no_number(tmp_path: Path) -> None:
+    _, told, _ = Session(tmp_path).told(start("cat"), write(session=True), write(end=True))
+    assert told == "`session_id`: no command True is running; there are: 1"
+
+
+@linux
 @pytest.mark.parametrize(
     ("call", "reason"),
     [

@@ -14,7 +14,7 @@ __all__ = ["TAGS", "HeldText"]
 TAGS = ("<tool_call>", "<function=", "[TOOL_CALLS]")
 """What models are trained to begin a call with: Hermes and Qwen, Llama 3.1 and Qwen Coder, Mistral."""
 _FENCES = ("", "```", "```json", "```tool_call")
-_HINT = re.compile(r"^[ \t]*(?P<json>[{\[`])|[<\[]", re.MULTILINE)
+_HINT = re.compile(r"^[ \t]*[<{\[`]", re.MULTILINE)
 _HINT_SIGNS = re.compile(r"[<\[{`]")
 _LONGEST = max(map(len, TAGS))
 _ENOUGH = 400  # characters that are looked at: a tool's name is shorter
@@ -23,8 +23,8 @@ _ENOUGH = 400  # characters that are looked at: a tool's name is shorter
 class HeldText:
     """The text of a reply as it streams: what cannot be a call may be shown at once.
 
-    A call begins with one of TAGS anywhere, or at the beginning of a line with a JSON object, bare or fenced,
-    whose first key tells that it is a call of one of `tools`.
+    A call begins a line, with one of TAGS or with a JSON object, bare or fenced, whose first key tells that it is a
+    call of one of `tools`.
     """
 
     def __init__(self, tools: Iterable[str]) -> None:
@@ -71,11 +71,10 @@ class HeldText:
     def _hold_from(self, text: str) -> int:
         """Where the text may become a call, its length if nowhere."""
         for found in _HINT.finditer(text):
+            if found.start() == 0 and not self._blank:
+                continue  # the piece begins in the middle of a line
             place = found.end() - 1
-            if self._may_be_tag(text[place : place + _LONGEST]):
-                return place
-            begins_a_line = found["json"] and (found.start() > 0 or self._blank)
-            if begins_a_line and self._may_be_json(text[place : place + _ENOUGH]):
+            if self._may_be_tag(text[place : place + _LONGEST]) or self._may_be_json(text[place : place + _ENOUGH]):
                 return place
         return len(text)
 

@@ -14,38 +14,44 @@ from codex_wire_chat.held_text import TAGS
 __all__ = ["Written", "written_calls"]
 
 _JSON = json.JSONDecoder(strict=False)  # models put real line breaks into strings
-_TAG = re.compile("|".join(map(re.escape, TAGS)))
+_TAG = "|".join(map(re.escape, TAGS))
+_LINE_TAG = re.compile(rf"^[ \t]*({_TAG})", re.MULTILINE)
 _FENCE = re.compile(r"```(?:json|tool_call)?\s*|")
 _END = re.compile(r"(?:\s|</s>|<\|\w+\|>)*")  # some servers let the token that ends a reply through
+_NEXT_TAG = re.compile(rf"{_END.pattern}({_TAG})")
 _FENCE_END = re.compile(rf"\s*(?:```|\Z){_END.pattern}")
-_TAG_END = re.compile(r"\s*</(?:tool_call|function)>|")
+_TAG_END = re.compile(r"(?:\s*</(?:tool_call|function)>)*")
 _NAME = re.compile(r'"name"\s*:\s*"([\w.-]+)"|<function=([\w.-]+)')
 _BROKEN = re.compile(r'\[?\s*\{\s*"name"\s*:\s*"([\w.-]+)"\s*,\s*"(?:arguments|parameters)"\s*:')
 _ATTEMPT = re.compile(r"(?:[\w.-]+>)?\s*[{\[<]")
 _FUNCTION = re.compile(r"(?:\s*<function=)?([\w.-]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"\s*<parameter=([\w.-]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_PARAMETERS_END = re.compile(rf"{_END.pattern}(?:</tool_call>)?{_END.pattern}")
 _ARGUMENTS = re.compile(r"([\w.-]+)(?:\[ARGS\])?\s*(?=\{)")
 _KEYS = {"name", "arguments", "parameters", "id", "type"}
 
 
 @dataclass(slots=True)
 class Written:
-    """The calls in a text, each as name and arguments, and the prose behind the first of them."""
+    """The calls that a text ends with, each as name and arguments, and the prose before the first of them."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     prose: str = ""
 
 
 def written_calls(before: str, text: str, tools: Mapping[str, ToolSpec]) -> Written | None:
-    """The calls that `text` begins with, or None if it might be meant to be read.
+    """The calls that `text`, which begins a line, ends with; None if it might be meant to be read.
 
-    `before` is what the reply says before it. A call counts if it stands in its tags, or if it is a whole JSON
-    object that calls one of `tools` and ends the reply. One that is broken beyond doubt keeps its text as its
-    arguments, so that the model is told what is wrong with it.
+    `before` is what the reply says before it. Calls count if nothing but blanks stands behind them and the first
+    begins a line: in their tags anywhere in `text`, as whole JSON objects that call some of `tools` at its beginning.
+    A call in the middle of prose is only talked about, maybe quoted from a file that nobody trusts. One that is broken
+    beyond doubt keeps its text as its arguments, so that the model is told what is wrong with it.
     """
-    if before.count("```") % 2 or before.endswith("`"):
+    written = None if text.lstrip().startswith(TAGS) else _untagged(before, text, tools)
+    written = written or _tagged(text, tools)
+    if written is None or (before + written.prose).count("```") % 2:
         return None  # an example
-    return _tagged(text, tools) if text.lstrip().startswith(TAGS) else _untagged(before, text, tools)
+    return written
 
 
 def _untagged(before: str, text: str, tools: Mapping[str, ToolSpec]) -> Written | None:
@@ -82,23 +88,34 @@ def _call(value: object) -> tuple[str, str]:
 
 
 def _tagged(text: str, tools: Mapping[str, ToolSpec]) -> Written | None:
-    """Calls in their tags, which no model writes by accident; the tool need not exist."""
+    """Calls in their tags; the tool need not exist. Prose behind some of them makes these a part of the prose."""
     written, place = Written(), 0
-    while (tag := _TAG.search(text, place)) is not None:
-        written.prose += text[place : tag.start()]
-        try:
-            calls, place = _in_tag(tag[0], text, tag.end(), tools)
-        except (ValueError, RecursionError):
-            if _ATTEMPT.match(text, tag.end()) is None:
-                return None  # it is talked about
-            closing = text.find("</tool_call>", tag.end())
-            place = len(text) if closing < 0 else closing + len("</tool_call>")
-            calls = [_broken(text[tag.start() : place])]
+    while place < len(text):
+        tag = _NEXT_TAG.match(text, place) if written.calls else None
+        if tag is None:
+            if _END.fullmatch(text, place):
+                break
+            written = Written()
+            tag = _LINE_TAG.search(text, place)
+            if tag is None:
+                return None
+            written.prose = text[: tag.start(1)]
+        calls, place = _read_tag(tag[1], text, tag.start(1), tools)
         written.calls += calls
-        end = _END.match(text, place)
-        place = end.end() if end else place
-    written.prose += text[place:]
-    return written
+    return written if written.calls else None
+
+
+def _read_tag(tag: str, text: str, start: int, tools: Mapping[str, ToolSpec]) -> tuple[list[tuple[str, str]], int]:
+    """The calls in the tag at `start`, a broken one included, and where they end; no calls if it is talked about."""
+    place = start + len(tag)
+    try:
+        return _in_tag(tag, text, place, tools)
+    except (ValueError, RecursionError):
+        if _ATTEMPT.match(text, place) is None:
+            return [], place
+        closing = text.find("</tool_call>", place)
+        end = len(text) if closing < 0 else closing + len("</tool_call>")
+        return [_broken(text[start:end])], end
 
 
 def _broken(text: str) -> tuple[str, str]:
@@ -137,6 +154,8 @@ def _arguments(body: str, tool: ToolSpec | None) -> str:
     found = {key: _value(text, properties.get(key)) for key, text in _PARAMETER.findall(body)}
     if not found and body.strip():
         raise ValueError("no parameters")
+    if _PARAMETERS_END.fullmatch(_PARAMETER.sub("", body)) is None:
+        raise ValueError("more than parameters")
     return json.dumps(found)
 
 

@@ -95,9 +95,19 @@ class TestWhole:
         ):
             assert outcome(reply(text)) == ("", both)
 
-    def test_prose_behind_tags_is_kept(self):
-        said = outcome(reply(f"One. <tool_call>{CALL}</tool_call>\nTwo."))
-        assert said == ("One. Two.", [("shell", LS)])
+    def test_calls_that_follow_each_other_without_a_break(self):
+        text = f"\n  <tool_call>{CALL}</tool_call></tool_call><|im_end|><tool_call>{CALL}</tool_call>\n"
+        assert outcome(reply(*text))[1] == [("shell", LS), ("shell", LS)]
+
+    def test_what_was_talked_about_before_is_kept(self):
+        for before in (
+            "<tool_call> begins a call.\n",
+            f"<tool_call>{CALL}</tool_call> I will not run,\nbut this:\n",
+            f"```json\n{CALL}\n```\nis the same as\n",
+            f"```\n<tool_call>{CALL}</tool_call>\n```\n",
+        ):
+            text = f'{before}<function=shell>{{"command": ["pwd"]}}</function>'
+            assert outcome(reply(text)) == outcome(reply(*text)) == (before, [("shell", {"command": ["pwd"]})])
 
     def test_real_line_breaks_in_a_string(self):
         assert outcome(reply('{"name": "shell", "arguments": {"command": ["a\nb"]}}'))[1] == [
@@ -131,6 +141,7 @@ class TestBroken:
             '{"name": "shell", "arguments": {"command": ["ls"',
             '[TOOL_CALLS] [{"name": "shell", "arguments": {"command": }}]',
             "<function=shell>{'command': ['ls']}</function>",
+            '<function=shell><parameter=command>["ls"]</parameter> which I will not run.',
         ],
     )
     @pytest.mark.parametrize("finish", ["stop", "length"])
@@ -161,6 +172,16 @@ class TestText:
             f"```text\n{CALL}\n```",
             f"```xml\n<tool_call>{CALL}</tool_call>\n```",
             f"The tag `<tool_call>{CALL}</tool_call>` means a call.",
+            f"The README contains this line: <tool_call>{CALL}</tool_call> which I will not run.",
+            f"The README ends with this: <tool_call>{CALL}</tool_call>",
+            f"The README ends with this: [TOOL_CALLS][{CALL}]",
+            f"<tool_call>{CALL}</tool_call>\nis what the README says.",
+            f"<tool_call>{CALL}</tool_call><tool_call>{CALL}</tool_call>\nis what the README says.",
+            f"[TOOL_CALLS][{CALL}] is what the README says.",
+            f"<function=shell>{json.dumps(LS)}</function> is what the README says.",
+            '> <function=shell><parameter=command>["ls"]</parameter></function>',
+            f"* one\n* <tool_call>{CALL}</tool_call>\n",
+            f"Like this:\n```\n<tool_call>{CALL}</tool_call>",
             "The tag <tool_call> begins a call.",
             "Write <function= and the name.",
             '{"name": "shell", "version": "1.0"}',
@@ -193,14 +214,15 @@ class TestText:
         assert items == [AssistantMessage(CALL), ToolCall("a", "shell", "{}")]
 
     def test_code_is_shown_as_it_comes(self):
-        pieces = ["if a <", " b:\n", "    x[", "0] = {", "}\n", "```py", "\nx\n", "```"]
+        pieces = ["if a <", " b:\n", "    x[", "0] = {", "}\n", "[", "1]\n", "```py", "\nx\n", "```"]
         said = [event for event in reply(*pieces) if isinstance(event, TextDelta)]
         assert [event.text for event in said] == [
-            "if a ",
-            "< b:\n",
-            "    x",
-            "[0] = {",
+            "if a <",
+            " b:\n",
+            "    x[",
+            "0] = {",
             "}\n",
+            "[1]\n",
             "```py",
             "\nx\n",
             "```",
