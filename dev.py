@@ -48,7 +48,7 @@ DISTURBING = "PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFI
 def main(command: str = "", *arguments: str) -> None:
     """Run one command; the exit code is that of its program, the worst if there are several."""
     if command not in {*PROGRAMS, "build"}:
-        sys.exit(__doc__)
+        sys.exit(f"There is no command {command!r}.\n\n{__doc__}" if command else __doc__)
     python = os.path.realpath(sys.executable)
     if Path(sys.prefix).resolve() == VENV and VENV not in Path(python).parents:
         os.execv(python, [python, *sys.argv])  # .venv has no pip, and cannot replace the Python that it runs
@@ -80,6 +80,8 @@ def set_up() -> None:
         if present == wanted:
             return
         print("Setting up .venv ...", file=sys.stderr)
+        if not os.access(ROOT, os.W_OK):
+            sys.exit(f"dev.py keeps everything in {VENV}, and {ROOT} may not be written; copy the checkout first.")
         if present.get("python") != wanted["python"] or present.keys() - wanted.keys():
             make_venv()
             present = {}

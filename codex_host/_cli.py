@@ -22,13 +22,20 @@ def main() -> None:
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"codex-host {__version__}\n")
         return
-    sys.path[:] = [folder for folder in sys.path if os.path.isabs(folder)]  # not the folder it is started in
+    _forget_relative_folders()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = _run(arguments)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
     sys.exit(code)
+
+
+def _forget_relative_folders() -> None:
+    """Import nothing from the folder that codex is started in: relative entries of PYTHONPATH would lead there."""
+    listed = os.environ.get("PYTHONPATH", "")
+    relative = {os.path.abspath(entry) for entry in listed.split(os.pathsep) if listed and not os.path.isabs(entry)}
+    sys.path[:] = [folder for folder in sys.path if os.path.isabs(folder) and folder not in relative]
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -58,6 +65,9 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        return 1
+    except OSError as error:
+        click.echo(f"codex: {error}", err=True)
         return 1
     except Exception:  # noqa: BLE001  the last place where a bug can be told
         import traceback

@@ -17,7 +17,7 @@ from codex_host.permissions import Fence, Network, permission_for
 __all__ = ["denial"]
 
 _LINES = 200
-_LONGEST_LINE = 1000
+_LONGEST_LINE = 500
 """How many lines, and how many characters of each, are looked at, from the end: what stopped a command stands there."""
 _TRACEBACK = 12
 """How many lines above a refusal may name the call that was refused, as Python's tracebacks do."""
@@ -93,16 +93,17 @@ def _no_network(texts: Sequence[str]) -> Denial:
 _REFUSED = re.compile(
     r"permission denied|operation not permitted|read-only file system|invalid cross-device link", re.IGNORECASE
 )
+# Each word is tried from its beginning only, since a long one would else be gone through once for each of its letters.
 _PATH = re.compile(
-    r"""['"‘“`]([^'"’”`\n]+)['"’”`]"""
-    r"""|([^\s'":,;()\[\]]*/[^\s'":,;()\[\]]*)"""
+    r"""['"‘“`]([^'"‘“’”`\n]+)['"’”`]"""
+    r"""|(?<![^\s'":,;()\[\]])([^\s'":,;()\[\]/]*/[^\s'":,;()\[\]]*)"""
     r"""|(?<=[ :])(?!\d+:)([\w.@+-]+)(?=:)"""  # not at the beginning: that is the program; a number is a line's
 )
 _NO_FILE = re.compile(r"/dev/(?:tcp|udp)/")
 _NEIGHBOURS = re.compile(r"^\s*(?:permission denied|operation not permitted) \(os error|I/O error: perm", re.IGNORECASE)
 """Refusals that name the path in a line nearby: of programs written in Rust, above; of zip, below."""
 _DATABASE = re.compile(r"unable to open database|attempt to write a readonly database", re.IGNORECASE)
-_DATABASE_FILE = re.compile(r"[^\s'\"]+\.(?:db|sqlite3?)(?![\w.])")
+_DATABASE_FILE = re.compile(r"(?<![^\s'\"])[^\s'\"]+\.(?:db|sqlite3?)(?![\w.])")
 _TAKES_AWAY = re.compile(r"\b(?:remove|rmdir|unlink|delete|rename|move)\b", re.IGNORECASE)
 
 

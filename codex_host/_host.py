@@ -28,7 +28,7 @@ from codex_host._transport import Transport
 from codex_host._watchers import Observer, Watchers, observer_of
 from codex_host._workbench import Workbench
 from codex_host.config import Config
-from codex_host.errors import ConfigError, PatchError, PluginError, WorkspaceError
+from codex_host.errors import ConfigError, PatchError, PluginError, SandboxError, WorkspaceError
 from codex_host.events import Notice, NoticeLevel, SessionStarted
 from codex_host.parts import Audience, Tool
 from codex_host.permissions import Fence, resolve, without_exposing
@@ -103,17 +103,19 @@ class _Opening:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._temporary.remove)
             stack.push_async_callback(self._finish_watchers)
-            await self._repair()
+            warnings = [*await self._repaired(), *self._host.layers.warnings, *provider_warnings(self._host.layers)]
+            if self._config.permissions != without_exposing(self._config.permissions, self._config.home):
+                warnings.append(f"commands may not write to /tmp, as {self._config.home} lies there; TMPDIR is theirs")
+            stack.push(lambda kind, error, trace: self._told_anyway(warnings, error))
             store = self._parts.found("session_store", self._config.session_store) if self._host.kept else None
+            self._check_sandbox()
             model = await self._model(stack)
             policy = self._parts.found("approval_policy", self._config.approval_policy)
             stack.push_async_callback(self._running.close)
             workbench = self._workbench(model, policy)
             self._watchers.show(self._started(session_id, model))
-            for warning in (*self._host.layers.warnings, *provider_warnings(self._host.layers)):
-                self._warn(warning)
-            if self._config.permissions != without_exposing(self._config.permissions, self._config.home):
-                self._warn(f"commands may not write to /tmp, since {self._config.home} lies there; TMPDIR is theirs")
+            while warnings:
+                self._warn(warnings.pop(0))
             tools = await self._tools(stack, workbench)
             log = None
             if store is not None:
@@ -134,13 +136,30 @@ class _Opening:
             await keep(session, self._began(session_id))
             return Opened(session, stack.pop_all())
 
-    async def _repair(self) -> None:
-        """Undo what killed processes left half done; what cannot be undone is told and tried again next time."""
+    async def _repaired(self) -> list[str]:
+        """Undo what killed processes left half done; what there is to say of it, which is tried again if it failed."""
         try:
-            for file in await anyio.to_thread.run_sync(roll_back, self._config.home / "journal"):
-                self._warn(f"{file} was put back: a process was killed while it applied a patch")
+            files = await anyio.to_thread.run_sync(roll_back, self._config.home / "journal")
         except PatchError as error:
-            self._warn(str(error))
+            return [str(error)]
+        if not files:
+            return []
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        names = ", ".join(map(str, files[:3]))
+        return [f"a process was killed while it applied a patch, which was taken back: {names}{more}"]
+
+    def _told_anyway(self, warnings: Sequence[str], error: BaseException | None) -> None:
+        """What is wrong with the settings helps most where the session does not open at all."""
+        for warning in warnings if error is not None else ():
+            self._audience.show(Notice(warning, NoticeLevel.WARNING))
+
+    def _check_sandbox(self) -> None:
+        """Tell now, not after the first request, what no command could run under. Raises SandboxError."""
+        if not self._fence().open and self._config.sandbox_backend != "auto":
+            try:
+                self._parts.found("sandbox", self._config.sandbox_backend)
+            except PluginError as error:
+                raise SandboxError(str(error)) from error
 
     async def _model(self, stack: contextlib.AsyncExitStack) -> Model:
         found = provider(self._parts, self._config.model_provider)
@@ -172,7 +191,8 @@ class _Opening:
         if self._resolved is None:
             home = self._config.home
             granted = without_exposing(self._config.permissions, home)
-            self._resolved = resolve(granted, self._host.cwd, self._temporary.path(), (home,))
+            temp = self._temporary.path() if granted.write_user_temp or granted.full_write else home
+            self._resolved = resolve(granted, self._host.cwd, temp, (home,))
         self._resolved.check()
         return self._resolved
 

@@ -137,7 +137,7 @@ def _step(path: Any, new: Any, old: Any, digest: Any) -> Step:
 def _absolute(text: Any) -> Path:
     """A path in an entry. Raises ValueError or TypeError for what no patch writes."""
     path = Path(text)
-    if not path.is_absolute() or not path.name or ".." in path.parts:
+    if not path.is_absolute() or not path.name or ".." in path.parts or "\0" in str(path):
         raise ValueError(f"{text!r} is no absolute path")
     return path
 

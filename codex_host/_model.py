@@ -155,7 +155,9 @@ class Model:
         if type(self.provider).authenticate is Provider.authenticate:
             return request
         with guarded(self.provider_origin, "authenticating a request"):
-            added = await anyio.to_thread.run_sync(self.provider.authenticate, request)
+            added = dict(await anyio.to_thread.run_sync(self.provider.authenticate, request))
+            if not all(isinstance(word, str) for word in (*added, *added.values())):
+                raise TypeError(f"authenticate has to return headers as texts, not {added!r}")
         return replace(request, headers={**request.headers, **added})
 
 

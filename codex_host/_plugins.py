@@ -217,6 +217,8 @@ class Plugins:
         return self._entries
 
     def _absence(self, kind: str, name: str) -> str:
+        import difflib  # wanted for this alone
+
         from codex_host.config import PACKAGES
 
         word = _word(kind)
@@ -230,8 +232,12 @@ class Plugins:
                     )
                 return f"the {word} {name!r} of {entry.origin} is disabled by `disabled_plugins`"
         names = ", ".join(self.names(kind)) or "none"
+        missing = f"no {word} called {name!r}; installed: {names}"
+        near = difflib.get_close_matches(name, self.names(kind), 1)
+        if near and (kind, name) not in PACKAGES:  # a slip of the pen is no reason to install what nobody vouches for
+            return f"{missing}; did you mean {near[0]!r}?"
         package = PACKAGES.get((kind, name)) or _normalised(f"codex-{_PACKAGE_WORDS.get(kind, kind)}-{name}")
-        return f"no {word} called {name!r}; installed: {names}; pip install {package}"
+        return f"{missing}; pip install {package}"
 
     def _call(self, module: ModuleType, origin: str, kind: str, name: str, lent: Mapping[str, Any]) -> Any:
         """Call the one hook of the one module."""

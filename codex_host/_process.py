@@ -30,8 +30,9 @@ from codex_host._tree import MARKER, end_tree, signal_tree, tree_lives
 from codex_host.actions import Exec, Output
 from codex_host.errors import SandboxError
 from codex_host.parts import Launch
+from codex_host.text import shorten
 
-__all__ = ["Ended", "Running", "Streams", "end_all", "not_started", "run", "run_attached"]
+__all__ = ["Ended", "Running", "Streams", "end_all", "is_nowhere", "not_started", "run", "run_attached"]
 
 TERM_GRACE = 2.0
 INTERRUPT_GRACE = 0.5
@@ -291,15 +292,22 @@ def _without_garbage_collection() -> Iterator[None]:
                 gc.enable()
 
 
+def is_nowhere(program: str) -> bool:
+    """Whether no folder of PATH has such a program; a folder that may not be entered makes that a PermissionError."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.sep not in program and not any(os.path.exists(os.path.join(folder, program)) for folder in folders)
+
+
 def not_started(command: Exec, error: Exception) -> str:
     """Why a command did not start, for the model."""
     if not command.argv:
         return "the command is empty"
     if isinstance(error, OSError) and str(error.filename) == str(command.cwd):
         return f"the folder {command.cwd} cannot be entered: {error.strerror}"
-    if isinstance(error, FileNotFoundError):
-        return f"there is no program called {command.argv[0]!r}"
-    return f"{command.argv[0]!r} cannot be started: {error}"
+    program = shorten(command.argv[0], 200)
+    if isinstance(error, FileNotFoundError) or (isinstance(error, PermissionError) and is_nowhere(command.argv[0])):
+        return f"there is no program called {program!r}"
+    return f"{program!r} cannot be started: {getattr(error, 'strerror', None) or error}"
 
 
 async def run_attached(launch: Launch) -> int:

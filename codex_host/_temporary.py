@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,6 +31,8 @@ class TemporaryFolder:
     def remove(self) -> None:
         """Remove the folder if it was made here; blocking."""
         if self._own and self._path is not None:
+            import shutil  # it brings every kind of compression with it
+
             shutil.rmtree(self._path, ignore_errors=True)
 
     def _users(self) -> Path | None:

@@ -24,7 +24,7 @@ from codex_host._running import LiveCommand, RunningCommands, Work
 from codex_host._sandbox_choice import Choice, launch_in
 from codex_host.actions import Action, Exec, Failed, Outcome, Patch, Patched, Ran, Refused, ReviewContext, Use, Used
 from codex_host.config import EnvironmentPolicy
-from codex_host.errors import PluginError, SandboxError, ToolError
+from codex_host.errors import CodexError, PluginError, SandboxError, ToolError
 from codex_host.events import ActionEnded, ActionStarted, Event, Notice, NoticeLevel, OutputDelta, PlanChanged
 from codex_host.items import ToolCall
 from codex_host.parts import Launch
@@ -75,8 +75,11 @@ class Workbench:
                     outcome = await self._use(call_id, action)
         except ToolError as error:
             outcome = Failed(str(error))
-        except BaseException as error:
-            self._over(call_id, action, Failed(str(error) or "interrupted"))
+        except CodexError as error:
+            self._over(call_id, action, Failed(str(error)))
+            raise
+        except anyio.get_cancelled_exc_class():
+            self._over(call_id, action, Failed("interrupted"))
             raise
         return self._over(call_id, action, outcome)
 

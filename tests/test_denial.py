@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import anyio
 import pytest
 
-from codex_host import _process
+from codex_host import _denial, _process
 from codex_host._denial import denial
 from codex_host._plugins import Plugins
 from codex_host._sandbox_choice import launch_in
@@ -232,6 +234,39 @@ def test_long_lines_are_looked_at_in_little_time(work: Path) -> None:
     for line in ("/" * 100_000, "a:" * 50_000, "'" * 100_000, "socket connect " * 10_000):
         looked_at(f"{line} Permission denied", work)
         denial(Exec((line,), work), Fence(None, (work,)), Ran(6, Output("unable to open database file"), 0.1))
+
+
+def test_only_the_end_of_a_long_line_is_gone_through(
+    work: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    class Counting:
+        def findall(self, text: str, pattern: re.Pattern[str] = _denial._PATH) -> list[tuple[str, ...]]:
+            seen.append(len(text))
+            return pattern.findall(text)
+
+    monkeypatch.setattr(_denial, "_PATH", Counting())
+    looked_at(f"{'a' * 10_000} permission denied\n" * 300, work)
+    assert len(seen) == 200
+    assert sum(seen) <= 200 * 500
+    assert looked_at(f"{'a ' * 10_000}touch: cannot touch '{outside}/x': Permission denied", work) is not None
+
+
+@pytest.mark.parametrize("pattern", [_denial._PATH, _denial._DATABASE_FILE], ids=["path", "database"])
+@pytest.mark.parametrize("text", ["a", "a.", "a:", " a", "'", "`a", "‘", "“a", "“ ", "/", "1"])
+def test_what_looks_for_a_path_goes_through_a_line_once(pattern: re.Pattern[str], text: str) -> None:
+    """Ten times the text is ten times the work and not a hundred times."""
+
+    def work(size: int) -> float:
+        line, times = text * size, []
+        for _ in range(5):
+            began = time.process_time()
+            pattern.findall(line)
+            times.append(time.process_time() - began)
+        return min(times)
+
+    assert work(5000) < 40 * max(work(500), 2e-5)
 
 
 def test_a_file_that_the_file_system_itself_closes_is_no_denial(work: Path, outside: Path) -> None:

@@ -520,7 +520,7 @@ def test_a_damaged_entry_is_told_and_touches_nothing(root, journal, content, suf
     journal.mkdir(parents=True)
     entry = journal / f"0.{suffix}"
     entry.write_text(text.replace("{root}", str(root)))
-    _dead_entry(root, journal)
+    _dead_entry(root, journal, "UpdateFile(root / 'a', (Hunk(('x',), ('y',)),))")
     (root / ".codex-patch-0123456789ab-0.old").write_text("set aside\n")
     with pytest.raises(PatchError, match="it is damaged") as caught:
         roll_back(journal)

@@ -329,7 +329,7 @@ def test_a_command_that_does_not_start_is_explained(tmp_path: Path) -> None:
 
     (bench.cwd / "plain").write_text("x")
     assert reason("no-such-program") == "there is no program called 'no-such-program'"
-    assert reason("./plain").startswith("'./plain' cannot be started: [Errno 13]")
+    assert reason("./plain").startswith("'./plain' cannot be started: Permission denied")
     missing = bench.cwd / "missing"
     assert reason("true", cwd=missing) == f"the folder {missing} cannot be entered: No such file or directory"
     assert "Not a directory" in reason("true", cwd=bench.cwd / "plain")

@@ -70,10 +70,10 @@ async def _run(options: Mapping[str, Any], argv: Sequence[str]) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)  # the command gets it, and decides
         try:
             code = await _process.run_attached(launch)
-        except FileNotFoundError:
-            click.echo(f"codex: there is no program called {argv[0]!r}", err=True)
-            return NOT_FOUND
         except OSError as error:
+            if isinstance(error, FileNotFoundError) or _process.is_nowhere(argv[0]):
+                click.echo(f"codex: there is no program called {argv[0]!r}", err=True)
+                return NOT_FOUND
             click.echo(f"codex: {argv[0]!r} cannot be executed: {error.strerror}", err=True)
             return NOT_EXECUTABLE
     return code if code >= 0 else 128 - code

@@ -55,7 +55,7 @@ class LiveText:
             self._shown.add(label)
             self._put(f"{painted}: ")
             piece = piece.lstrip("\n")
-        self._put(self._pieces.feed(piece))
+        self._say(self._pieces.feed(piece))
 
     def finish(self, label: str) -> bool:
         """The message under this label is complete; whether it has been shown, so that it need not be repeated."""
@@ -76,9 +76,17 @@ class LiveText:
         """End the line, since something else is to be shown."""
         if self._label:
             self._label = ""
-            self._put(self._pieces.end())
+            self._say(self._pieces.end())
             if self._line_begun:
                 self._put("\n")
+
+    def _say(self, text: str) -> None:
+        """Put a piece on the screen, each further line indented, so that it cannot pass for one of ours."""
+        for number, line in enumerate(text.split("\n")):
+            if number:
+                self._put("\n")
+            if line:
+                self._put(line if self._line_begun else f"  {line}")
 
     def _put(self, text: str) -> None:
         if text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TextIO
 
 from codex_frontend_exec._live import LiveText
@@ -33,7 +34,9 @@ from codex_host.text import command_line, duration, neutralise, shorten, visible
 __all__ = ["Progress"]
 
 LINES = 20
-"""Lines of a command's output that are shown."""
+"""Lines of a command's output that are shown, half from its beginning and half from its end."""
+LONGEST = 2000
+"""Characters of a command that are shown."""
 _BOLD, _DIM, _RED, _GREEN, _MAGENTA, _CYAN = "1", "2", "31", "32", "35", "36"
 _MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
 _LETTERS = {"add": "A", "update": "M", "delete": "D"}
@@ -50,6 +53,8 @@ class Progress(Audience):
         self._colour = colour
         self._refused: list[str] = []
         self._live = LiveText(self._print)
+        self._cwd = Path()
+        self._writes_here = False
 
     def shows_on(self, stream: TextIO | None) -> bool:
         """Whether `stream` is the terminal on which everything has been shown already."""
@@ -93,9 +98,12 @@ class Progress(Audience):
             case PlanChanged(steps, explanation):
                 self._line("plan", _CYAN, neutralise(explanation))
                 self._block([f"{_MARKS[step.status.value]} {neutralise(shorten(step.text, 200))}" for step in steps])
-            case TaskEnded(usage=usage):
+            case TaskEnded(ending=ending, usage=usage):
                 self._live.discard()
-                self._line("tokens", _DIM, _counted(usage))
+                if ending.kind is EndingKind.INTERRUPTED:
+                    self._line("interrupted", _RED, "")
+                if usage != Usage():
+                    self._line("tokens", _DIM, _counted(usage))
             case _:
                 pass
 
@@ -103,12 +111,14 @@ class Progress(Audience):
         """The last lines: what was refused on the way, and what went wrong."""
         for refusal in self._refused:
             self._line("refused", _RED, refusal)
-        if any("--full-auto" in refusal for refusal in self._refused):
+        if not self._writes_here and any("--full-auto" in refusal for refusal in self._refused):
             self._line("hint", _DIM, "`codex exec --full-auto` lets it write to the working folder")
         if ending.kind is not EndingKind.ANSWERED:
             self._line("error", _RED, neutralise(ending.message))
 
     def _session(self, event: SessionStarted) -> None:
+        self._cwd = event.cwd
+        self._writes_here = bool({"disk-write-cwd", "disk-full-write-access"}.intersection(event.permissions))
         sandbox = event.sandbox or "none"
         granted = ", ".join(event.permissions) or "nothing"
         self._line("codex", _BOLD, f"{event.model} at {event.provider}, in {visible(str(event.cwd))}")
@@ -118,9 +128,10 @@ class Progress(Audience):
         match action:
             case Exec(argv, cwd):
                 where = " outside the sandbox" if outside else ""
-                self._line(f"exec{where}", _MAGENTA, f"{command_line(argv)} in {visible(str(cwd))}")
+                folder = "" if cwd == self._cwd else f" in {visible(str(cwd))}"
+                self._line(f"exec{where}", _MAGENTA, f"{_cut(command_line(argv))}{folder}")
             case Patch():
-                self._line("apply_patch", _MAGENTA, ", ".join(_named(file) for file in files))
+                self._line("apply_patch", _MAGENTA, ", ".join(map(self._named, files)))
                 for file in files:
                     self._diff(file)
             case Use(tool, arguments):
@@ -130,13 +141,13 @@ class Progress(Audience):
         match outcome:
             case Ran(exit_code, output, seconds):
                 self._line(f"{_ended(outcome)} in {duration(seconds)}", _GREEN if exit_code == 0 else _RED, "")
-                self._block(neutralise(output.text).splitlines()[:LINES])
+                self._excerpt(output.text)
                 if outcome.denial is not None:
                     self._line("denied", _RED, f"{visible(outcome.denial.what)}: {outcome.denial.rule}")
             case Patched(files):
-                self._line("applied", _GREEN, ", ".join(_named(file) for file in files))
+                self._line("applied", _GREEN, ", ".join(map(self._named, files)))
             case Used(result):
-                self._block(neutralise(result.text).splitlines()[:LINES])
+                self._excerpt(result.text)
             case Refused(by, reason):
                 what = _described(action)
                 self._refused.append(f"{what}: {neutralise(reason)}")
@@ -149,13 +160,31 @@ class Progress(Audience):
             colour = _GREEN if line.startswith("+") else _RED if line.startswith("-") else _DIM
             self._write(self._painted(f"    {line}", colour))
 
+    def _excerpt(self, text: str) -> None:
+        """Show the beginning and the end of an output, and say what is left out."""
+        lines = neutralise(text).splitlines()
+        left_out = len(lines) - LINES
+        if left_out > 1:
+            half = LINES // 2
+            lines = [*lines[:half], f"... {left_out} more lines", *lines[-half:]]
+        self._block(lines)
+
+    def _named(self, file: FileDiff) -> str:
+        moved = f" -> {self._path(file.moved_to)}" if file.moved_to else ""
+        return f"{_LETTERS.get(file.kind, file.kind)} {self._path(file.path)}{moved}"
+
+    def _path(self, path: Path) -> str:
+        return visible(str(path.relative_to(self._cwd) if path.is_relative_to(self._cwd) else path))
+
     def _block(self, lines: list[str]) -> None:
         for line in lines:
             self._write(self._painted(f"    {line}", _DIM))
 
     def _line(self, label: str, colour: str, text: str) -> None:
-        text = neutralise(text)
-        self._write(f"{self._painted(neutralise(label), colour)}{': ' + text if text else ''}")
+        """Print a line under a label; further lines of the text are indented, so that they cannot pass for ours."""
+        text = neutralise(text).strip("\n").replace("\n", "\n  ")
+        label = neutralise(label).replace("\n", " ")
+        self._write(f"{self._painted(label, colour)}{': ' + text if text else ''}")
 
     def _painted(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and text else text
@@ -188,15 +217,14 @@ def _ended(outcome: Ran) -> str:
     return f"exited {outcome.exit_code}" if outcome.exit_code else "succeeded"
 
 
-def _named(file: FileDiff) -> str:
-    moved = f" -> {visible(str(file.moved_to))}" if file.moved_to else ""
-    return f"{_LETTERS.get(file.kind, file.kind)} {visible(str(file.path))}{moved}"
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text) - LONGEST} more characters)"
 
 
 def _described(action: Action) -> str:
     match action:
         case Exec(argv):
-            return command_line(argv)
+            return _cut(command_line(argv))
         case Patch(changes):
             return "apply_patch " + ", ".join(visible(str(change.path)) for change in changes)
         case Use(tool):
