@@ -137,6 +137,7 @@ class Workbench:
             case Refused() as refused:
                 return refused
             case True:
+                self.show(ActionEnded(call_id, command, outcome))
                 return await self._run(call_id, command, OPEN, Choice(None), outside=True)
             case False:
                 return outcome

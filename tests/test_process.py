@@ -67,11 +67,11 @@ def number_in(file: Path) -> int:
 
 
 def children() -> set[int]:
-    return {
-        int(child)
-        for thread in Path("/proc/self/task").iterdir()
-        for child in (thread / "children").read_text().split()
-    }
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread may end meanwhile
+            found |= set(map(int, (thread / "children").read_text().split()))
+    return found
 
 
 @contextlib.contextmanager
