@@ -52,8 +52,8 @@ class _Words(click.Group):
     """A group that knows the help lines of its commands without making them, as click itself would."""
 
     def help_line(self, word: str) -> str:
-        """What stands beside the word in a list."""
-        raise NotImplementedError
+        """What stands beside the word in a list; nothing unless a subclass knows better."""
+        return ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(word, self.help_line(word)) for word in self.list_commands(ctx)]

@@ -199,7 +199,7 @@ def test_a_program_that_is_not_executable_is_no_denial(work: Path, outside: Path
         "    Expected: /etc/x: Permission denied",
         "tests/test_x.py::test_y FAILED: '{work}/a': Permission denied",
         "make: *** [Makefile:2: test] Error 1",
-        "mktemp: failed to create file via template ‘/root/.pyenv/shims/tmp.XXXX’: Permission denied\n1 test failed",
+        "mktemp: failed to create file via template ‘/home/me/.pyenv/shims/tmp.XXXX’: Permission denied\n1 test failed",
         "the file 'x' in the workspace: Permission denied",
         "Exception: not the usual [Errno 1] Operation not permitted",
         "cat: 'a\0b': Permission denied",

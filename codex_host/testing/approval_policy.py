@@ -34,7 +34,7 @@ from codex_host.testing.contract import Contract
 
 __all__ = ["ACTIONS", "CONTEXTS", "ApprovalPolicyContract"]
 
-_CWD = Path("/work")
+_CWD = Path("/project")
 _SCRIPTS = ["ls | wc", "ls > a", "ls 'open", "$(ls)", "", "\udc80", "\0", "ls; " * 50_000, "(" * 50_000]
 _ARGVS = [
     ("ls",),

@@ -57,7 +57,7 @@ HOSTILE = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[37;41;5m\x9b5m\u202edesrev
 """Text that a terminal would obey: its title, the clipboard, blinking colours, reversed text."""
 _RAW = ("\x1b]0;", "\x1b]52;", "\x1b[37;41;5m", "\x9b", "\u202e", "\u2066", "\u2028")
 
-_CWD = Path("/work")
+_CWD = Path("/project")
 _DIFF = FileDiff(_CWD / "a", "update", "-a\n+b\n", _CWD / "b")
 _PATCH = Patch((AddFile(_CWD / "a", "text\n"),))
 _DENIED = Ran(

@@ -33,7 +33,7 @@ from codex_host.testing.contract import Contract
 
 __all__ = ["EVENTS", "RecorderContract"]
 
-_CWD = Path("/work")
+_CWD = Path("/project")
 _EXEC = Exec(("ls", "-l"), _CWD)
 
 EVENTS: tuple[Event, ...] = (

@@ -46,7 +46,7 @@ def records(session_id: str, time: float = 1_700_000_000.5) -> tuple[Record, ...
         AssistantMessage(""),
     )
     return (
-        SessionBegan(session_id, time, Path("/work/é \udc80"), "model", "provider", "0.1.0"),
+        SessionBegan(session_id, time, Path("/project/é \udc80"), "model", "provider", "0.1.0"),
         TaskBegan("1", time),
         *map(ItemAdded, items),
         ReplyCompleted(None, Usage(10, 5, 5, 1)),

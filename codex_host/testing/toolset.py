@@ -54,7 +54,7 @@ _SENSELESS = {
 }
 _NOT_DONE = (Refused("user", "not now"), Refused("some-policy", "not now"), Failed("not now"))
 _DENIAL = Denial("/etc/passwd", "nothing outside the writable folders", "disk-full-write-access")
-_DIFF = FileDiff(Path("/work/a.txt"), "add", "+a\n")
+_DIFF = FileDiff(Path("/project/a.txt"), "add", "+a\n")
 
 
 class ToolsetContract(Contract):
@@ -192,6 +192,6 @@ def _outcomes(action: Action) -> list[Outcome]:
                 used,
             ]
         case Patch():
-            return [done, Patched((FileDiff(Path("/work/a"), "update", "", Path("/work/b")), _DIFF))]
+            return [done, Patched((FileDiff(Path("/project/a"), "update", "", Path("/project/b")), _DIFF))]
         case Use():
             return [used]

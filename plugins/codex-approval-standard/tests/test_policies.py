@@ -23,7 +23,7 @@ from codex_host.actions import (
 from codex_host.permissions import Fence, Network
 from codex_host.testing.approval_policy import ApprovalPolicyContract
 
-CWD = Path("/work")
+CWD = Path("/project")
 SAFE, OTHER = Exec(("ls", "-l"), CWD), Exec(("make",), CWD)
 SCRIPT = Exec(("bash", "-lc", "ls && rg foo | head"), CWD)
 STATUS = Exec(("git", "status"), CWD)
@@ -124,7 +124,7 @@ def test_refusals_name_what_would_help():
     bare = Never().review(OTHER, context(WORK, False))
     assert "--sandbox danger-full-access" in bare.reason
     outside = Never().review(PATCH, context(WORK, True, OUTSIDE))
-    assert outside.reason.startswith("/etc/hosts is not in a writable folder (/work)")
+    assert outside.reason.startswith("/etc/hosts is not in a writable folder (/project)")
     assert "--full-auto" in outside.reason
 
 

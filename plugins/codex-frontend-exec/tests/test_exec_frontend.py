@@ -42,7 +42,7 @@ from codex_host.events import (
 from codex_host.items import ToolResult
 from codex_host.testing.frontend import FrontendContract
 
-CWD = Path("/work")
+CWD = Path("/project")
 LS = Command(("ls", "-l"), CWD)
 ANSWERED = Ending(EndingKind.ANSWERED, "done", 0)
 
@@ -66,7 +66,7 @@ def lines(*events: Event, ending: Ending | None = None, colour: bool = False) ->
 def test_a_session_begins_with_what_it_may_do() -> None:
     started = SessionStarted("id", "gpt", "OpenAI", CWD, "never", ("disk-full-read-access",), None)
     shown = "\n".join(lines(started))
-    assert "gpt at OpenAI, in /work" in shown
+    assert "gpt at OpenAI, in /project" in shown
     assert "disk-full-read-access (sandbox: none; approval: never)" in shown
 
 
@@ -77,8 +77,8 @@ def test_a_session_begins_with_what_it_may_do() -> None:
         (Ran(3, Output(), 1.5), ["exited 3 in 1.50s"]),
         (Ran(-9, Output(), 1.5), ["ended by signal 9 in 1.50s"]),
         (Ran(-15, Output(), 10.0, timed_out=True), ["timed out in 10.00s"]),
-        (Patched((FileDiff(CWD / "a", "add", "+x"),)), ["applied: A /work/a"]),
-        (Patched((FileDiff(CWD / "a", "update", "", CWD / "b"),)), ["applied: M /work/a -> /work/b"]),
+        (Patched((FileDiff(CWD / "a", "add", "+x"),)), ["applied: A /project/a"]),
+        (Patched((FileDiff(CWD / "a", "update", "", CWD / "b"),)), ["applied: M /project/a -> /project/b"]),
         (Used(ToolResult("found\nit")), ["    found", "    it"]),
         (Refused("never", "no"), ["refused by never: ls -l: no"]),
         (Failed("no such program"), ["failed: no such program"]),
@@ -99,13 +99,13 @@ def test_only_the_first_lines_of_an_output_are_shown() -> None:
 
 
 def test_an_action_begins() -> None:
-    assert lines(ActionStarted("1", Command(("bash", "-lc", "ls | wc"), CWD))) == ["exec: ls | wc in /work"]
-    assert lines(ActionStarted("1", LS, outside=True)) == ["exec outside the sandbox: ls -l in /work"]
+    assert lines(ActionStarted("1", Command(("bash", "-lc", "ls | wc"), CWD))) == ["exec: ls | wc in /project"]
+    assert lines(ActionStarted("1", LS, outside=True)) == ["exec outside the sandbox: ls -l in /project"]
     assert lines(ActionStarted("1", Use("search", '{"q": 1}'))) == ['tool: search({"q": 1})']
     diff = FileDiff(CWD / "a", "update", "@@\n-x\n+y\n")
     patch = Patch((AddFile(CWD / "a", ""),))
     assert lines(ActionStarted("1", patch, (diff,))) == [
-        "apply_patch: M /work/a",
+        "apply_patch: M /project/a",
         "    @@",
         "    -x",
         "    +y",
@@ -119,7 +119,7 @@ def test_the_summary_lists_refusals_and_the_way_out() -> None:
         ActionEnded("2", LS, Refused("x", "no")),
     ]
     shown = lines(*events, ending=ANSWERED)[2:]
-    assert shown[0] == "refused: apply_patch /work/a: read-only; `--full-auto` would do"
+    assert shown[0] == "refused: apply_patch /project/a: read-only; `--full-auto` would do"
     assert shown[1] == "refused: ls -l: no"
     assert shown[2].startswith("hint: `codex exec --full-auto`")
     assert len(shown) == 3

@@ -29,7 +29,7 @@ def path(tmp_path):
 
 def recorder(path):
     made = HistoryRecorder(path)
-    made.record(SessionStarted("0b6e", "m", "p", Path("/work"), "never", (), None))
+    made.record(SessionStarted("0b6e", "m", "p", Path("/project"), "never", (), None))
     return made
 
 

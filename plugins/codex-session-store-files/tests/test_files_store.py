@@ -130,7 +130,7 @@ def put(folder, date, number):
     """A session of which only the first line makes sense."""
     path = folder / date.replace("-", "/") / f"rollout-{date}T10-00-00-s{number}.jsonl"
     path.parent.mkdir(parents=True)
-    first = to_json(SessionBegan(f"s{number}", float(number), Path("/work"), "model", "provider", "0.1.0"))
+    first = to_json(SessionBegan(f"s{number}", float(number), Path("/project"), "model", "provider", "0.1.0"))
     path.write_text(json.dumps(first) + "\nno json at all\n")
 
 

@@ -15,7 +15,7 @@ from codex_host.errors import ToolError
 from codex_host.items import Effects, ToolCall, ToolResult
 
 PATCH = "*** Begin Patch\n*** Delete File: a\n*** End Patch"
-CWD = Path("/work")
+CWD = Path("/project")
 
 
 class Bench:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from codex_host.actions import AddFile, DeleteFile, Exec, Hunk, Patch, UpdateFile
 from codex_host.errors import ToolError
 
-CWD = Path("/work")
+CWD = Path("/project")
 
 
 def changes(*lines: str):

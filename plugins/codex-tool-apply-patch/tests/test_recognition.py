@@ -11,7 +11,7 @@ from codex_tool_apply_patch._recognition import recognise
 from codex_host.actions import AddFile, DeleteFile, Exec, Patch
 from codex_host.errors import ToolError
 
-CWD = Path("/work")
+CWD = Path("/project")
 PATCH = "*** Begin Patch\n*** Delete File: a\n*** End Patch"
 
 
@@ -48,12 +48,12 @@ def test_recognised(exec_):
 @pytest.mark.parametrize(
     ("folder", "path"),
     [
-        ("sub/dir", "/work/sub/dir/a"),
+        ("sub/dir", "/project/sub/dir/a"),
         ("..", "/a"),
-        ("link/..", "/work/a"),
+        ("link/..", "/project/a"),
         ("/abs", "/abs/a"),
-        ("'a dir'", "/work/a dir/a"),
-        ('"a dir"', "/work/a dir/a"),
+        ("'a dir'", "/project/a dir/a"),
+        ('"a dir"', "/project/a dir/a"),
     ],
 )
 def test_recognised_after_cd(folder, path):

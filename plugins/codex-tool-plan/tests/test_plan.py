@@ -41,7 +41,7 @@ class TestPlan(ToolsetContract):
 
 
 def called(arguments) -> tuple[str, list[PlanChanged]]:
-    bench = ScriptedWorkbench(Path("/work"))
+    bench = ScriptedWorkbench(Path("/project"))
 
     async def run():
         (tool,) = await codex_tool_plan.PlanToolset().open(bench)

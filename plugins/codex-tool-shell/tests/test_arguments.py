@@ -7,7 +7,7 @@ from codex_tool_shell._arguments import parse
 from codex_host.actions import Exec
 from codex_host.errors import ToolError
 
-CWD = Path("/work")
+CWD = Path("/project")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class TestShell(ToolsetContract):
 def call(arguments, outcome=None, **settings):
     """The actions and the answer of one call."""
     config = Config(home=Path("/nowhere"), plugins={"shell": settings})
-    bench = ScriptedWorkbench(Path("/work"), [outcome or Ran(0, Output("fine\n", total=5), 0.04)])
+    bench = ScriptedWorkbench(Path("/project"), [outcome or Ran(0, Output("fine\n", total=5), 0.04)])
 
     async def run():
         [tool] = await codex_toolset("shell", config).open(bench)
@@ -36,7 +36,7 @@ def call(arguments, outcome=None, **settings):
 
 def test_runs_the_command_and_shows_its_output():
     actions, result = call({"command": ["ls", "-l"], "workdir": "src", "timeout": 1500})
-    assert actions == [Exec(("ls", "-l"), Path("/work/src"), 1.5)]
+    assert actions == [Exec(("ls", "-l"), Path("/project/src"), 1.5)]
     assert json.loads(result.text) == {
         "output": "fine\n",
         "metadata": {"exit_code": 0, "duration_seconds": 0.0},
