@@ -56,6 +56,8 @@ def test_wheels_without_an_index_make_a_working_codex(fresh: Path, tmp_path: Pat
         home = codex_home(tmp_path / "home", server.base_url)
         folder = ["--skip-git-repo-check", "-C", tmp_path]
         assert run(fresh / "codex", "exec", *folder, "Do it.", CODEX_HOME=home) == "Done.\n"
+        assert set(server.unexpected) <= {"Unknown request: POST /api/show"}, "it looks whether this is an Ollama"
+        server.unexpected.clear()
     assert len(server.requests[-1].tool_outputs) == 1
     assert not list((tmp_path / "venv").glob("**/site-packages/codex*/**/.*")), "a tool's cache was packed"
 
