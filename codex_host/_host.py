@@ -155,7 +155,14 @@ class _Opening:
 
     def _check_sandbox(self) -> None:
         """Tell now, not after the first request, what no command could run under. Raises SandboxError."""
-        if not self._fence().open and self._config.sandbox_backend != "auto":
+        fence = self._fence()
+        pairs = ((secret, root) for root in fence.writable or () for secret in fence.hidden)
+        for secret, root in (pair for pair in pairs if pair[0].is_relative_to(pair[1])):
+            raise SandboxError(
+                f"{secret} is to be hidden from commands and lies in {root}, which they may write; "
+                "work in a folder without it, or set CODEX_HOME to a folder elsewhere"
+            )
+        if not fence.open and self._config.sandbox_backend != "auto":
             try:
                 self._parts.found("sandbox", self._config.sandbox_backend)
             except PluginError as error:

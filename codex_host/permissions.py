@@ -212,13 +212,6 @@ def resolve(permissions: Permissions, cwd: Path, temp: Path, hidden: Iterable[Pa
     if permissions.write_global_temp:
         roots.append(_root(Path("/tmp"), "disk-write-platform-global-temp-folder"))
     roots += [_root(folder, f"disk-write-folder={folder}") for folder in permissions.write_folders]
-    for secret in (path.resolve() for path in hidden):
-        for root in roots:
-            if _below(secret, [root]):
-                raise SandboxError(
-                    f"{secret} is to be hidden from commands and lies in {root}, which they may write; "
-                    "work in a folder without it, or set CODEX_HOME to a folder elsewhere"
-                )
     readable = None
     if not permissions.full_read:
         readable = tuple(dict.fromkeys([_root(cwd, "the working directory"), *system_folders(), *roots]))

@@ -78,7 +78,9 @@ def works(programs: Path, project: Path, name: str) -> None:
     assert re.search(r"^\d+ passed", passed, re.MULTILINE), passed
     home = project.parent / "home"
     home.mkdir()
-    listed = run(home, programs / "codex", "plugins", "list", CODEX_HOME=str(home))
+    work = project.parent / "work"
+    work.mkdir()
+    listed = run(work, programs / "codex", "plugins", "list", CODEX_HOME=str(home))
     assert re.search(
         rf"^provider +{name} +codex-provider-{name} +0\.1\.0 +Models at {name.title()}, ",
         listed,
@@ -88,7 +90,7 @@ def works(programs: Path, project: Path, name: str) -> None:
         address = f"model_providers.{name}.base_url={server.base_url}"
         words = ["exec", "--skip-git-repo-check", "--model-provider", name, "-c", address, "Do it."]
         environment = {"CODEX_HOME": str(home), f"{name.upper()}_API_KEY": "a secret key"}
-        assert run(home, programs / "codex", *words, **environment) == "Done.\n"
+        assert run(work, programs / "codex", *words, **environment) == "Done.\n"
     (request,) = server.requests
     assert request.headers["authorization"].startswith("HMAC-SHA256 ")
     assert "a secret key" not in str(request)

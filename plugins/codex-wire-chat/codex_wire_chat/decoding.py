@@ -56,11 +56,12 @@ class ChatDecoder(Decoder):
         if event.data.startswith("[") and event.data.strip() == "[DONE]":
             return self._complete()
         data = _parsed(event.data)
+        if self._reply_id and (text := _text_alone(data)):
+            return self._texts(text)  # nearly every chunk, so that this is done first
+        _raise_error(event.event, data)
+        if usage := data.get("usage"):
+            self._usage = _counted(_object(usage))
         choices = data.get("choices")
-        if not isinstance(choices, list) or not choices or "error" in data or data.get("usage"):
-            _raise_error(event.event, data)
-            if usage := data.get("usage"):
-                self._usage = _counted(_object(usage))
         if identity := data.get("id"):
             self._reply_id = str(identity)
         if not isinstance(choices, list) or not choices:
@@ -68,11 +69,7 @@ class ChatDecoder(Decoder):
         choice = _object(choices[0])
         if finish := choice.get("finish_reason"):
             self._finish = str(finish)
-        delta = _object(choice.get("delta", choice.get("message")))
-        text = delta.get("content")
-        if text and isinstance(text, str) and len(delta) == 1:
-            return self._texts(text)  # nearly every chunk, so that this is done first
-        return self._delta(delta)
+        return self._delta(_object(choice.get("delta", choice.get("message"))))
 
     def end(self) -> list[ModelEvent]:
         """Not every server sends `[DONE]`; one that gave a finish reason has said everything."""
@@ -137,6 +134,19 @@ def _parsed(data: str) -> Mapping[str, Any]:
         if data.lstrip().startswith("{"):
             raise ModelError(f"the stream is damaged: {data[:100]}", kind="stream") from None
         return {}
+
+
+def _text_alone(data: Mapping[str, Any]) -> str | None:
+    """The text of a chunk that says nothing else; None for every other chunk."""
+    try:
+        choice = data["choices"][0]
+        delta = choice["delta"]
+        text = delta["content"]
+    except (KeyError, IndexError, TypeError):
+        return None
+    if len(delta) > 1 or type(text) is not str or choice.get("finish_reason") or "error" in data or data.get("usage"):
+        return None
+    return text
 
 
 def _raise_error(event: str, data: Mapping[str, Any]) -> None:
