@@ -49,18 +49,20 @@ class ServerEventParser:
 
 def _events(block: bytes) -> list[ServerEvent]:
     """The events of some whole lines, which blank lines divide."""
-    texts = block.decode("utf-8", "replace").split("\n\n")
-    return [event for text in texts if (event := _event(text)) is not None]
+    events = []
+    for text in block.decode("utf-8", "replace").split("\n\n"):
+        if text.startswith("data: ") and "\n" not in text:  # as most servers spell it
+            events.append(ServerEvent("message", text[6:]))
+        elif (event := _event(text)) is not None:
+            events.append(event)
+    return events
 
 
 def _event(text: str) -> ServerEvent | None:
     """The event that the lines make; None if they hold no data."""
-    head, found, line = text.partition("data: ")
-    if found and "\n" not in line:  # the two ways in which most servers spell it
-        if not head:
-            return ServerEvent("message", line)
-        if head.startswith("event: ") and head.find("\n") == len(head) - 1 > 7:
-            return ServerEvent(head[7:-1], line)
+    head, found, line = text.partition("\ndata: ")
+    if found and head.startswith("event: ") and "\n" not in head and "\n" not in line:  # as the others do
+        return ServerEvent(head[7:] or "message", line)
     kind, data = "", []
     for line in text.split("\n"):
         name, _, value = line.partition(":")
